@@ -99,7 +99,7 @@ labelled! {
     ProbationBegan, "probation_began", each(Info, "endpoint is on probation");
     /// A request on trial succeeded.
     ProbationPassed, "probation_passed", each(Info, "endpoint passed its probation");
-    /// A request on trial failed, but no other endpoint gets requests.
+    /// A request on trial failed, but no other endpoint gets requests, or the endpoint drains.
     ProbationGoesOn, "probation_goes_on", sum(Warn, "endpoint stays on probation");
     /// The endpoint is new or recovered.
     SlowStart, "slow_start", each(Info, "endpoint starts slowly");

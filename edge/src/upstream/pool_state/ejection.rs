@@ -57,13 +57,17 @@ impl PoolState {
         let counts = self.counts();
         let Some(member) = self.member_mut(endpoint) else { return };
         let address = Some(endpoint.address);
+        // The reason for a drain stays: it is why the endpoint gets no requests.
+        let drains = member.state() == EndpointState::Draining;
         match verdict {
             Verdict::Passed => {
                 endpoint.checks.trials_passed.add(1);
                 member.release(now.instant);
                 endpoint.reset_failures();
                 let reason = "a request on trial succeeded";
-                member.record_state(reason, now.wall_clock);
+                if !drains {
+                    member.record_state(reason, now.wall_clock);
+                }
                 handle.note(Decision::ProbationPassed, address, reason);
             }
             Verdict::Failed => {
@@ -71,6 +75,12 @@ impl PoolState {
                 if let Some(duration) = member.eject_again(&handle.config.ejection, counts, now.instant) {
                     let reason = format!("a request on trial failed, ejected for {duration:?}");
                     member.record_ejection(&handle, &reason, now.wall_clock);
+                } else if drains {
+                    handle.note(
+                        Decision::ProbationGoesOn,
+                        address,
+                        "a request on trial failed, but the endpoint drains",
+                    );
                 } else {
                     let reason = "a request on trial failed, but no other endpoint gets requests";
                     member.record_state(reason, now.wall_clock);

@@ -203,3 +203,24 @@ fn endpoint_that_drains_goes_on_draining_when_its_ejection_is_over() {
     pool.order(endpoints[0].address, Order::Ready, None, now);
     assert_eq!(endpoints[0].status().state, EndpointState::Probation);
 }
+
+#[test]
+fn request_that_is_on_trial_when_a_drain_begins_leaves_the_reason_of_the_drain() {
+    for (works, decision) in [(true, "probation_passed"), (false, "probation_goes_on")] {
+        let now = Timestamp::now();
+        let (mut pool, endpoints) = on_probation(now);
+        let trial = trial(&endpoints[0]);
+        pool.order(endpoints[0].address, Order::Drain, None, now);
+        if works {
+            trial.responded(false);
+        } else {
+            trial.failed();
+        }
+        pool.request_failed(&endpoints[0], now);
+        let status = endpoints[0].status();
+        assert_eq!((status.state, status.reason.as_str()), (EndpointState::Draining, "drained by the operator"));
+        let last = pool.handle().decisions.recent().pop().unwrap();
+        assert_eq!(last.decision.label(), decision);
+        assert!(!last.reason.contains("no other endpoint"), "{last:?}");
+    }
+}
