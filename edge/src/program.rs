@@ -66,9 +66,13 @@ fn run(settings: Settings) -> ExitCode {
     };
     let edge = match Edge::inherit(config, inherited) {
         Ok(edge) => edge,
-        Err(error @ (StartError::Tls(_) | StartError::Token(_) | StartError::AccessLog(_) | StartError::Unused(_))) => {
-            return fail(&error, WRONG_SETTING);
-        }
+        Err(
+            error @ (StartError::Tls(_)
+            | StartError::Token(_)
+            | StartError::Authority(_)
+            | StartError::AccessLog(_)
+            | StartError::Unused(_)),
+        ) => return fail(&error, WRONG_SETTING),
         Err(error) => return fail(&error, CANNOT_RUN),
     };
     for address in edge.addresses() {

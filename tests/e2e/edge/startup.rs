@@ -89,6 +89,28 @@ async fn an_invalid_certificate_is_reported_before_anything_is_bound() {
 }
 
 #[tokio::test]
+async fn authorities_of_checks_that_cannot_be_used_are_an_error_in_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    write(
+        folder.path(),
+        &format!(
+            "{LISTENER}[pool.web]\nendpoints = \"127.0.0.1:9\"\n[pool.web.health]\npath = \"/healthz\"\n\
+             [pool.web.health.tls]\nca = \"{}\"\n",
+            ca.display()
+        ),
+    );
+    for text in [None, Some("nothing")] {
+        if let Some(text) = text {
+            fs::write(&ca, text).unwrap();
+        }
+        let (code, output) = outcome(&mut run(folder.path()).start()).await;
+        assert_eq!(code, Some(2), "{output}");
+        assert!(output.contains("ca.pem") && !output.contains("listening"), "{output}");
+    }
+}
+
+#[tokio::test]
 async fn check_prints_a_complete_configuration_that_runs() {
     let upstream = Upstream::start().await;
     let to = upstream.address().to_string();
