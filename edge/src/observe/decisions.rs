@@ -89,9 +89,9 @@ labelled! {
     DrainedUnhealthy, "drained_unhealthy", each(Info, "endpoint that the operator drained is unhealthy");
     /// The endpoint announced that it drains.
     Draining, "draining", each(Info, "endpoint is draining");
-    /// Requests failed, or their responses were server errors.
+    /// Requests failed, one on trial among them, or their responses were server errors.
     Ejected, "ejected", each(Warn, "endpoint is ejected");
-    /// An ejection ended without a check.
+    /// An ejection or a probation ended early, because too large a share of the pool is ejected.
     EjectionEnded, "ejection_ended", each(Info, "endpoint ejection ended");
     /// An ejection was due, but the pool cannot spare the endpoint.
     EjectionRefused, "ejection_refused", sum(Warn, "endpoint is not ejected, because the pool cannot spare it");

@@ -138,7 +138,7 @@ impl PoolState {
         }
     }
 
-    /// Ends an ejection without a check.
+    /// Ends an ejection or a probation early.
     fn release(&mut self, address: SocketAddr, now: Timestamp) {
         let Some(member) = self.members.get_mut(&address) else { return };
         member.release(now.instant);
