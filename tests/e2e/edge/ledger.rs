@@ -68,6 +68,13 @@ async fn a_sudden_death_loses_no_get_and_at_most_the_posts_under_way() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_only_endpoint_loses_no_get_and_at_most_the_posts_under_way() {
+    for (scenario, _) in named(&["starts after 1 s"], Aim::UnderWay) {
+        assert_sudden(scenario, &run(scenario, 1).await);
+    }
+}
+
 fn assert_sudden(scenario: &Scenario, totals: &Totals) {
     assert_eq!(totals.failed_gets, 0, "{scenario:?}: {totals:?}");
     assert!(totals.failed_posts <= totals.posts_under_way, "{scenario:?}: {totals:?}");
