@@ -2,7 +2,8 @@
 //!
 //! Data flows in one direction: `discovery -> pool -> Arc<PoolSnapshot> -> proxy::attempt`. The control thread makes
 //! every decision. A worker reads a snapshot; it writes only its own counters and the outcome of an attempt
-//! ([`Endpoint::succeeded`], [`Endpoint::failed`]), which the control thread reads.
+//! ([`Endpoint::succeeded`], [`Endpoint::failed`]), which the control thread reads, and since when an endpoint cannot be
+//! reached ([`outage`]), which the other workers read.
 
 pub mod balance;
 pub mod connection;
