@@ -1,13 +1,6 @@
 //! Requests that are sent to a second endpoint, because the first one is slow.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 use tests::{
@@ -15,6 +8,7 @@ use tests::{
     upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, eventually},
 };
+use tokio::sync::watch;
 
 use super::{Edge, addresses, raw_endpoint::RawEndpoint, unchecked};
 
@@ -132,7 +126,7 @@ async fn a_second_exchange_with_an_endpoint_on_probation_is_its_trial() {
 /// Answers each request with 200, but those for `/slow` as `slow` says, whose second item tells it how many there were
 /// before at any endpoint.
 async fn scripted<F: Future<Output = ()> + Send>(
-    seen: Arc<AtomicUsize>,
+    seen: Arc<watch::Sender<usize>>,
     slow: impl Fn(Raw, usize) -> F + Clone + Send + 'static,
 ) -> SocketAddr {
     let endpoint = RawEndpoint::start().await;
@@ -144,7 +138,9 @@ async fn scripted<F: Future<Output = ()> + Send>(
                 while !connection.until("\r\n\r\n").await.contains("/slow") {
                     connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
                 }
-                slow(connection, seen.fetch_add(1, Relaxed)).await;
+                let mut before = 0;
+                seen.send_modify(|seen| before = std::mem::replace(seen, *seen + 1));
+                slow(connection, before).await;
             });
         }
     });
@@ -165,7 +161,7 @@ async fn slow_response(endpoints: &[SocketAddr], keys: &str) -> String {
 
 #[tokio::test]
 async fn a_client_gets_the_interim_responses_of_one_exchange() {
-    let seen = Arc::<AtomicUsize>::default();
+    let seen = Arc::new(watch::Sender::new(0));
     let slow = |mut connection: Raw, before: usize| async move {
         connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n").await;
         if before == 0 {
@@ -176,21 +172,22 @@ async fn a_client_gets_the_interim_responses_of_one_exchange() {
     };
     let endpoints = [scripted(Arc::clone(&seen), slow).await, scripted(Arc::clone(&seen), slow).await];
     let response = slow_response(&endpoints, "").await;
-    assert_eq!(seen.load(Relaxed), 2);
+    assert_eq!(*seen.borrow(), 2);
     assert_eq!(response.matches("HTTP/1.1 103 ").count(), 1, "{response}");
     assert!(response.contains("HTTP/1.1 200 OK"), "{response}");
 }
 
 #[tokio::test]
 async fn a_hedge_is_one_of_the_attempts() {
-    let seen = Arc::<AtomicUsize>::default();
+    let seen = Arc::new(watch::Sender::new(0));
     // The first waits until the second exchange has begun.
     let others = Arc::clone(&seen);
     let slow = move |mut connection: Raw, before: usize| {
         let others = Arc::clone(&others);
         async move {
             if before == 0 {
-                eventually("a second exchange", SOON, async || others.load(Relaxed) > 1).await;
+                let mut seen = others.subscribe();
+                deadline("a second exchange", SOON, seen.wait_for(|seen| *seen > 1)).await.expect("a number");
             } else if before == 1 {
                 connection.rest().await;
             }
@@ -203,7 +200,7 @@ async fn a_hedge_is_one_of_the_attempts() {
     }
     let response = slow_response(&endpoints, "attempts = 2\nretry_statuses = 503\n").await;
     assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
-    assert_eq!(seen.load(Relaxed), 2);
+    assert_eq!(*seen.borrow(), 2);
 }
 
 #[tokio::test]
