@@ -129,7 +129,7 @@ mod tests {
         let failed = |is_down, outage, timed_out| Failed { is_down, outage, timed_out };
         for (failed, expected) in [
             (failed(false, None, false), 2000),
-            (failed(false, Some(0 * MS), false), 2000),
+            (failed(false, Some(Duration::ZERO), false), 2000),
             (failed(false, Some(1500 * MS), false), 500),
             (failed(false, Some(2000 * MS), false), 0),
             (failed(true, Some(1100 * MS), false), 900),
@@ -137,7 +137,7 @@ mod tests {
             // It was reached a moment ago, whatever the checks say.
             (failed(true, None, false), 2000),
             (failed(true, None, true), 0),
-            (failed(true, Some(0 * MS), true), 0),
+            (failed(true, Some(Duration::ZERO), true), 0),
             (failed(false, None, true), 2000),
         ] {
             assert_eq!(failed.patience(2000 * MS), expected * MS, "{failed:?}");
