@@ -8,13 +8,13 @@ use crate::{
     error::{Error, Kind},
     observe::decisions::Decision,
     proxy::{
-        outcome::connect_failed,
-        pick::{Picked, pick},
-        race,
+        outcome::{connect_failed, connected},
+        pick::{Picked, has_untried, pick},
+        race, recovery,
         request::never,
         request_record::RequestRecord,
         retry_state::RetryState,
-        wait::{pause, wait},
+        wait::wait,
     },
     upstream::connection::{body_source::BodySource, pool::PooledConnection},
     worker::{PoolView, Worker},
@@ -46,11 +46,54 @@ async fn connect_at_any_time(
     record: &mut RequestRecord,
 ) -> Result<PooledConnection, Error> {
     retry_state.begin();
+    loop {
+        let error = match connect_once(worker, pool, retry_state, source, record).await {
+            Err(error) if is_unreachable(&error) => error,
+            done => return done,
+        };
+        // Nothing was sent: once all endpoints have failed, to try the next one is no other attempt.
+        let goes_on = if has_untried(pool, retry_state) {
+            retry_state.has_begun_again() && recovery::remaining(pool, retry_state, worker.clock.now()).is_some()
+        } else {
+            begins_again(worker, pool, retry_state, source).await?
+        };
+        if !goes_on {
+            return Err(error);
+        }
+        record.retry(Some(error.kind));
+    }
+}
+
+fn is_unreachable(error: &Error) -> bool {
+    matches!(error.kind, Kind::Connect | Kind::ConnectTimeout)
+}
+
+/// Waits until the endpoints that failed may be tried again. Returns false if they must not be, or if it is not worth
+/// waiting for them.
+async fn begins_again(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    retry_state: &mut RetryState,
+    source: &mut impl BodySource,
+) -> Result<bool, Error> {
+    if !retry_state.may_begin_again() {
+        return Ok(false);
+    }
+    let Some(remaining) = recovery::remaining(pool, retry_state, worker.clock.now()) else { return Ok(false) };
+    pool.handle.stats.of(worker.index).decisions.add(Decision::TriedAgain);
+    // Boxed because most requests wait for nothing and must not carry the memory for it.
+    Box::pin(recovery::wait(worker, pool, retry_state, source, remaining)).await
+}
+
+async fn connect_once(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    retry_state: &mut RetryState,
+    source: &mut impl BodySource,
+    record: &mut RequestRecord,
+) -> Result<PooledConnection, Error> {
     let picked = match pick(worker, pool, retry_state) {
-        Err(error) if error.kind == Kind::NoEndpoint && retry_state.may_begin_again(pool) => {
-            pool.handle.stats.of(worker.index).decisions.add(Decision::TriedAgain);
-            // Boxed because most requests wait for nothing and must not carry the memory for it.
-            Box::pin(pause(source, retry_state.begin_again())).await?;
+        Err(error) if error.kind == Kind::NoEndpoint && begins_again(worker, pool, retry_state, source).await? => {
             pick(worker, pool, retry_state)
         }
         picked => picked,
@@ -75,6 +118,7 @@ async fn connect_at_any_time(
     record.attempt(&endpoint);
     match connecting.open(&pool.handle.config, pool.handle.config.timeouts.connect).await {
         Ok(connection) => {
+            connected(pool, &endpoint);
             stats.connections.add(1);
             Ok(PooledConnection::new(connection, &worker.connections))
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::{
     error::{Error, Kind, Retry},
     io::memory::Held,
+    protocol::h1::head,
     proxy::request::never,
     upstream::connection::{
         Connection, ResponseHead,
@@ -37,6 +38,8 @@ pub(super) struct Exchange<'e> {
     connection: &'e mut Connection,
     body: &'e mut BodyWriter,
     to_head: bool,
+    /// Interim responses are passed on: of two exchanges, only those of the first.
+    passes_interim: bool,
     began: Instant,
     /// When the whole request began, and how long it may take, if that is limited.
     whole: Option<(Instant, Duration)>,
@@ -80,7 +83,7 @@ impl<'e> Exchange<'e> {
             first = first.min(since + allowed).max(began);
         }
         connection.deadline.set(first);
-        Self { worker, connection, body, to_head, began, whole }
+        Self { worker, connection, body, to_head, passes_interim: true, began, whole }
     }
 
     /// The connection.
@@ -98,7 +101,8 @@ impl<'e> Exchange<'e> {
     where
         'e: 's,
     {
-        Exchange::begin(self.worker, connection, copy, self.to_head, self.whole)
+        let second = Exchange::begin(self.worker, connection, copy, self.to_head, self.whole);
+        Exchange { passes_interim: false, ..second }
     }
 
     /// Copies the request, which has no body, and counts its bytes.
@@ -119,7 +123,7 @@ impl<'e> Exchange<'e> {
         source: &mut impl BodySource,
         attempt: &mut impl Attempt<T>,
     ) -> Poll<Result<T, Error>> {
-        let Self { worker, connection, body, to_head, .. } = self;
+        let Self { worker, connection, body, to_head, passes_interim, .. } = self;
         let now = worker.clock.now();
         match body.poll(cx, source, &mut connection.stream, now) {
             Poll::Pending => {}
@@ -142,9 +146,12 @@ impl<'e> Exchange<'e> {
         let buffers = &worker.connections.buffers;
         let is_whole = body.is_whole();
         let mut on_head = |head: &ResponseHead<'_>| attempt.on_head(head, is_whole);
-        if let Poll::Ready(head) =
-            connection.poll_head(cx, buffers, *to_head, &mut |head| source.interim(head), &mut on_head)
-        {
+        let mut on_interim = |head: &head::Response<'_>| {
+            if *passes_interim {
+                source.interim(head);
+            }
+        };
+        if let Poll::Ready(head) = connection.poll_head(cx, buffers, *to_head, &mut on_interim, &mut on_head) {
             connection.note_progress(now);
             return Poll::Ready(head);
         }

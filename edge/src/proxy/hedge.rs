@@ -17,7 +17,7 @@ use crate::{
     observe::peak_ewma::FAILED,
     proxy::{
         exchange::{Attempt, Exchange, Reason},
-        outcome::{Failure, connect_failed, count_failure, record_latency, responded},
+        outcome::{Failure, connect_failed, connected, count_failure, record_latency, responded},
         pick::{Picked, pick},
         retry_rules::Rules,
         retry_state::RetryState,
@@ -95,9 +95,13 @@ pub(super) async fn run<V, F: FnMut(&ResponseHead<'_>) -> V>(
         Poll::Pending => opening.as_mut().poll(cx).map(Ok),
     });
     let connection = match opened.await {
-        Err(outcome) => return alone(outcome),
+        Err(outcome) => {
+            rules.hedge_not_sent();
+            return alone(outcome);
+        }
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
+            rules.hedge_not_sent();
             if error.kind != Kind::NoResources {
                 connect_failed(worker, pool, &endpoint);
                 second_state.trial_failed(endpoint.id);
@@ -108,6 +112,7 @@ pub(super) async fn run<V, F: FnMut(&ResponseHead<'_>) -> V>(
     let mut pooled = PooledConnection::new(connection, &worker.connections);
     let (mut body, _held) = first.copy_request();
     let began = worker.clock.now();
+    rules.hedge_sent();
     let Race { ended, failed_first, failed_second } = race(&mut first, &mut pooled, &mut body, rules, source).await;
     let is_undecided = failed_first.is_none();
     if let Some(outcome) = failed_first {
@@ -175,7 +180,11 @@ fn open_second<'o, F>(
         return None;
     }
     let config = &pool.handle.config;
-    match pick(worker, pool, second_state).ok()? {
+    let Ok(picked) = pick(worker, pool, second_state) else {
+        rules.hedge_not_sent();
+        return None;
+    };
+    match picked {
         Picked::Idle(connection) => Some((Arc::clone(connection.endpoint()), Box::pin(ready(Ok(connection))))),
         Picked::New(connecting) => {
             let endpoint = Arc::clone(connecting.endpoint());
@@ -183,6 +192,7 @@ fn open_second<'o, F>(
             let index = worker.index;
             let opening = async move {
                 let connection = connecting.open(config, config.timeouts.connect).await?;
+                connected(pool, &stats_of);
                 stats_of.stats.of(index).connections.add(1);
                 Ok(connection)
             };

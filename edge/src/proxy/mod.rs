@@ -11,6 +11,7 @@ mod outcome;
 mod pick;
 pub mod prepare;
 mod race;
+mod recovery;
 pub mod request;
 pub mod request_record;
 pub mod respond;

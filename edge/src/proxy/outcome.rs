@@ -44,7 +44,15 @@ pub(super) fn count_failure(connection: &Connection, error: &Error, worker: usiz
 pub(super) fn connect_failed(worker: &Worker, pool: &PoolView, endpoint: &Endpoint) {
     endpoint.stats.of(worker.index).connect_failures.add(1);
     endpoint.connect_failed();
+    endpoint.note_unreachable(worker.clock.now());
     record_latency(worker, pool, endpoint, worker.clock.now(), FAILED);
+}
+
+/// Notes that a connection to an endpoint was opened. The first one after an outage wakes the requests that wait for it.
+pub(super) fn connected(pool: &PoolView, endpoint: &Endpoint) {
+    if endpoint.outage.end() {
+        pool.handle.recovery.wake();
+    }
 }
 
 /// Counts a response with this status, which was awaited since `since`.

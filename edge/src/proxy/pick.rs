@@ -2,6 +2,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use tokio::time::Instant;
+
 use crate::{
     error::{Error, Kind},
     proxy::{request::never, retry_state::RetryState},
@@ -110,20 +112,27 @@ pub(super) struct Candidates<'a> {
 impl<'a> Candidates<'a> {
     /// The candidates of the next attempt.
     pub(super) fn new(snapshot: &'a PoolSnapshot, retry_state: &'a RetryState) -> Self {
-        if retry_state.attempts <= 1 {
+        if retry_state.attempts <= 1 && retry_state.endpoints.is_empty() {
             return Self { endpoints: snapshot.usable(), tried: &[], only_up: false, last_tier: u8::MAX };
         }
         let tried = retry_state.endpoints.as_slice();
         let PoolSnapshot { preferred, healthy, draining, last_tier, .. } = snapshot;
-        for (endpoints, last_tier) in
-            [(preferred, u8::MAX), (healthy, *last_tier), (healthy, u8::MAX), (draining, u8::MAX)]
-        {
+        let by_preference = [(preferred, u8::MAX), (healthy, *last_tier), (healthy, u8::MAX), (draining, u8::MAX)];
+        // A second exchange beside another one must not disturb those that drain, nor add to a panic.
+        let considered = match retry_state.beside_another {
+            false => by_preference.as_slice(),
+            true if snapshot.panic => &[],
+            true => &by_preference[..3],
+        };
+        for (endpoints, last_tier) in considered {
+            let last_tier = *last_tier;
             let candidates = Self { endpoints, tried, only_up: false, last_tier };
             if endpoints.iter().any(|endpoint| candidates.allow(endpoint)) {
                 return candidates;
             }
         }
-        Self { endpoints: &snapshot.reserve, tried, only_up: !snapshot.panic, last_tier: u8::MAX }
+        let endpoints = if retry_state.beside_another { &[][..] } else { &snapshot.reserve };
+        Self { endpoints, tried, only_up: !snapshot.panic, last_tier: u8::MAX }
     }
 
     /// Whether an endpoint is one of them.
@@ -141,6 +150,18 @@ impl<'a> Candidates<'a> {
     }
 }
 
+/// Whether an endpoint takes an attempt: it is not on probation, the attempt is on trial there, or no endpoint is spared,
+/// because nothing else is left or in a panic. Begins the trial, so ask only about the endpoint that was chosen.
+pub(super) fn enters(
+    snapshot: &PoolSnapshot,
+    retry_state: &RetryState,
+    endpoint: &Arc<Endpoint>,
+    worker: &Worker,
+    is_spared: bool,
+) -> bool {
+    !snapshot.on_probation || retry_state.is_admitted(endpoint, worker.clock.age()) || !is_spared
+}
+
 /// Takes a warm connection to one of the candidates behind a mesh.
 pub(super) fn take_warm(
     worker: &Worker,
@@ -150,9 +171,17 @@ pub(super) fn take_warm(
     retry_state: &RetryState,
 ) -> Option<Box<Connection>> {
     let now = worker.clock.age();
-    // In a panic nothing is spared.
-    let may_use = |endpoint| !snapshot.on_probation || retry_state.is_admitted(endpoint, now) || snapshot.panic;
-    mesh.take(retry_state.asks_kernel(), |id| candidates.find(id).is_some_and(may_use))
+    let is_spared = snapshot.on_probation && !snapshot.panic;
+    loop {
+        let may_use =
+            |endpoint: &Arc<Endpoint>| !is_spared || endpoint.admits(now) || retry_state.is_on_trial(endpoint.id);
+        let connection = mesh.take(retry_state.asks_kernel(), |id| candidates.find(id).is_some_and(may_use))?;
+        if enters(snapshot, retry_state, connection.endpoint(), worker, is_spared) {
+            return Some(connection);
+        }
+        // Another worker was first. The next turn does not choose it again, because it no longer admits anything.
+        mesh.put(connection, Instant::now());
+    }
 }
 
 /// Whether another endpoint than `current` is left for the next attempt.
@@ -162,6 +191,12 @@ pub(super) fn has_other(pool: &PoolView, retry_state: &RetryState, current: u64)
     let PoolSnapshot { healthy, draining, reserve, panic, .. } = &**snapshot;
     healthy.iter().chain(draining).any(is_left)
         || reserve.iter().any(|endpoint| is_left(endpoint) && (*panic || !endpoint.is_down()))
+}
+
+/// Whether an endpoint is left for the next attempt that has not failed this request.
+pub(super) fn has_untried(pool: &PoolView, retry_state: &RetryState) -> bool {
+    // No endpoint has this id.
+    has_other(pool, retry_state, u64::MAX)
 }
 
 /// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for
@@ -200,7 +235,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
         };
         let Some(endpoint) = session.take().or_else(by_policy) else {
             let is_other = |endpoint: &Arc<Endpoint>| candidates.allow(endpoint) && endpoint.admits(worker.clock.age());
-            if available.spares_probation && !candidates.endpoints.iter().any(is_other) {
+            if available.spares_probation && !retry_state.beside_another && !candidates.endpoints.iter().any(is_other) {
                 // Nothing else is left.
                 available.spares_probation = false;
                 continue;
@@ -208,8 +243,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
             let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };
-        if snapshot.on_probation && !retry_state.is_admitted(endpoint, worker.clock.age()) && available.spares_probation
-        {
+        if !enters(&snapshot, retry_state, endpoint, worker, available.spares_probation) {
             // Another worker was first.
             continue;
         }

@@ -25,6 +25,8 @@ pub(super) struct Rules<'r, F> {
     idempotent: bool,
     /// The id of the endpoint.
     endpoint: u64,
+    /// The attempts beside this one.
+    hedges: usize,
     /// Takes the head of a response that is passed on.
     on_head: F,
     /// What was decided so far.
@@ -54,21 +56,30 @@ impl<'r, F> Rules<'r, F> {
         on_head: F,
     ) -> Self {
         let decided = Decided::default();
-        Self { worker, pool, record, retry_state, idempotent, endpoint: endpoint.id, on_head, decided }
+        Self { worker, pool, record, retry_state, idempotent, endpoint: endpoint.id, hedges: 0, on_head, decided }
     }
 
-    /// Takes a hedge out of the budget, if another endpoint is left.
+    /// Takes a hedge out of the budget, if another endpoint is left. It is counted when it is [sent](Self::hedge_sent).
     pub(super) fn takes_hedge(&mut self) -> bool {
         if !has_other(self.pool, self.retry_state, self.endpoint) {
             return false;
         }
         let is_left = self.pool.handle.take_retry(self.worker.clock.now());
-        if is_left {
-            self.record.hedge();
-        } else {
+        if !is_left {
             self.report_over_budget();
         }
         is_left
+    }
+
+    /// Counts a hedge, which is an attempt like any other.
+    pub(super) fn hedge_sent(&mut self) {
+        self.record.hedge();
+        self.hedges += 1;
+    }
+
+    /// Puts a hedge back into the budget that cannot be sent, or need not be any more.
+    pub(super) fn hedge_not_sent(&self) {
+        self.pool.handle.return_retry();
     }
 
     /// The attempts before this one, and whether this one is on trial.
@@ -77,7 +88,7 @@ impl<'r, F> Rules<'r, F> {
     }
 
     fn has_attempts(&self) -> bool {
-        self.retry_state.attempts < self.pool.handle.config.attempts.get()
+        self.retry_state.attempts + self.hedges < self.pool.handle.config.attempts.get()
     }
 
     /// Takes a retry out of the budget, if there is one.

@@ -2,7 +2,6 @@
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
-use net::Backoff;
 use tokio::time::Instant;
 
 use crate::{
@@ -17,12 +16,7 @@ use crate::{
         probation::Admission,
         trial::Trial,
     },
-    worker::PoolView,
 };
-
-/// How long a request waits after all endpoints have failed, before it tries them again. Doubles each time, up to eight
-/// times this duration. A restarted program needs some tenths of a second before it listens.
-const ROUND_PAUSE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(800));
 
 /// The attempts made for one request.
 #[derive(Debug, Default)]
@@ -44,6 +38,9 @@ pub(super) struct RetryState {
     pub(super) stale: bool,
     /// Where the attempt under way is on trial: at two endpoints, if it opens a connection to each.
     trials: RefCell<Vec<Trial>>,
+    /// Another exchange is under way, so that this one is not worth a last resort: it goes to a healthy endpoint or not
+    /// at all.
+    pub(super) beside_another: bool,
     /// What ties the request to an endpoint.
     pub(super) affinity: Affinity,
     /// Why the last attempt failed.
@@ -76,6 +73,11 @@ impl RetryState {
         }
     }
 
+    /// Whether this attempt is on trial at the endpoint with this id.
+    pub(super) fn is_on_trial(&self, endpoint: u64) -> bool {
+        self.trials.borrow().iter().any(|trial| trial.is_of(endpoint))
+    }
+
     /// Ends the trial at the endpoint with this id, if there is one, because the attempt goes elsewhere.
     pub(super) fn leave_trial(&self, endpoint: u64) {
         self.trials.borrow_mut().retain(|trial| !trial.is_of(endpoint));
@@ -93,7 +95,7 @@ impl RetryState {
 
     /// The state for a second exchange beside that with `endpoint`.
     pub(super) fn after(endpoint: &Endpoint) -> Self {
-        Self { attempts: 2, endpoints: vec![endpoint.id], replayable: true, ..Self::default() }
+        Self { attempts: 2, endpoints: vec![endpoint.id], replayable: true, beside_another: true, ..Self::default() }
     }
 
     /// What an idle connection must be like. The kernel must decide whether it is open if the request can be sent only
@@ -128,17 +130,22 @@ impl RetryState {
         !self.elsewhere_only && !self.deferred
     }
 
-    /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
-    pub(super) fn may_begin_again(&self, pool: &PoolView) -> bool {
-        let snapshot = pool.handle.snapshot.load();
-        !self.endpoints.is_empty() && self.may_repeat() && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
+    /// Whether endpoints that failed may be tried again.
+    pub(super) fn may_begin_again(&self) -> bool {
+        !self.endpoints.is_empty() && self.may_repeat()
     }
 
-    /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
-    pub(super) fn begin_again(&mut self) -> Duration {
+    /// Whether all endpoints have failed, and are tried again.
+    pub(super) fn has_begun_again(&self) -> bool {
+        self.rounds > 0
+    }
+
+    /// Forgets which endpoints failed. Returns how often that was done.
+    pub(super) fn begin_again(&mut self) -> u32 {
         self.endpoints.clear();
+        self.trials.get_mut().clear();
         self.rounds = self.rounds.saturating_add(1);
-        ROUND_PAUSE.after(self.rounds, 0.0)
+        self.rounds
     }
 
     /// Records a failed exchange. A closed idle connection happens at most once per request, so it does not count as an

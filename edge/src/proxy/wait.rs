@@ -1,14 +1,14 @@
-//! Waits between attempts: for a connection, while every usable endpoint has as many as allowed, and for endpoints that
-//! have failed. A client that disconnects meanwhile ends the wait.
+//! Waits for a connection, while every usable endpoint has as many as allowed. A client that disconnects meanwhile ends
+//! the wait.
 
 use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll, time::Duration};
 
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
     error::{Error, Kind},
     proxy::{
-        pick::{Candidates, Picked, pick},
+        pick::{Candidates, Picked, enters, pick},
         request::never,
         retry_state::RetryState,
     },
@@ -22,21 +22,6 @@ use crate::{
 /// How often a request that waits for a connection looks for one itself. Other endpoints may have become usable, which
 /// wakes no request.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Waits for `duration`.
-///
-/// # Errors
-/// [`Kind::ClientGone`].
-pub(super) async fn pause(source: &mut impl BodySource, duration: Duration) -> Result<(), Error> {
-    let mut sleep = Box::pin(sleep(duration));
-    poll_fn(|cx| {
-        if source.poll_disconnected(cx).is_ready() {
-            return Poll::Ready(Err(never(Kind::ClientGone)));
-        }
-        sleep.as_mut().poll(cx).map(Ok)
-    })
-    .await
-}
 
 /// Waits in the pool's queue for an idle connection, or for room to open one.
 ///
@@ -88,7 +73,7 @@ pub(super) async fn wait(
             let snapshot = pool.handle.snapshot.load();
             // The endpoint may be on probation since the request entered the queue.
             let is_usable = Candidates::new(&snapshot, retry_state).contains(endpoint.id)
-                && (!snapshot.on_probation || snapshot.panic || retry_state.is_admitted(endpoint, worker.clock.age()));
+                && enters(&snapshot, retry_state, endpoint, worker, !snapshot.panic);
             if is_usable {
                 return Ok(take(worker, place, retry_state));
             }

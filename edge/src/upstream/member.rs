@@ -89,6 +89,9 @@ impl Member {
 
     /// Applies the outcome of a check.
     pub fn check_completed(&mut self, passed: bool, check: &HealthCheck, now: Instant) {
+        if !passed {
+            self.endpoint.note_unreachable(now);
+        }
         match self.health.observe(passed, check) {
             // Failures from before the recovery must not eject it.
             Some(Flip::Up) => self.endpoint.reset_failures(),
@@ -99,6 +102,9 @@ impl Member {
         self.forget_drain();
         // If only connections failed, a passing check of the same port has shown that they succeed again.
         let is_same_port = check.port.is_none_or(|port| port == self.endpoint.address.port());
+        if passed && is_same_port {
+            self.endpoint.outage.end();
+        }
         let was_unreachable = self.endpoint.was_unreachable() && !self.ejected_by_status;
         let refutes = is_same_port && was_unreachable && self.outlier.is_ejected();
         if passed && refutes {
@@ -132,6 +138,7 @@ impl Member {
     /// Applies a check that got no answer while requests got none either: nothing suggests that the next one passes, so
     /// `fall` does not delay the decision.
     pub fn found_hung(&mut self, now: Instant) {
+        self.endpoint.note_unreachable(now);
         if self.health.fail() == Some(Flip::Down) {
             self.release(now);
         }
@@ -190,7 +197,7 @@ impl Member {
             self.endpoint.probation.begin(self.ejected_by_status);
             return None;
         }
-        self.endpoint.probation.end();
+        self.endpoint.probation.shut();
         self.ejected_for = self.outlier.eject(settings, now);
         Some(self.ejected_for)
     }

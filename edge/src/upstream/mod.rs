@@ -2,7 +2,8 @@
 //!
 //! Data flows in one direction: `discovery -> pool -> Arc<PoolSnapshot> -> proxy::attempt`. The control thread makes
 //! every decision. A worker reads a snapshot; it writes only its own counters and the outcome of an attempt
-//! ([`Endpoint::succeeded`], [`Endpoint::failed`]), which the control thread reads.
+//! ([`Endpoint::succeeded`], [`Endpoint::failed`]), which the control thread reads, and since when an endpoint cannot be
+//! reached ([`outage`]), which the other workers read.
 
 pub mod balance;
 pub mod connection;
@@ -14,10 +15,12 @@ pub mod manager;
 mod member;
 pub mod mesh;
 pub mod order;
+pub mod outage;
 pub mod pool;
 mod pool_state;
 pub mod probation;
 pub mod queue;
+pub mod recovery;
 pub mod retry_budget;
 mod shortage;
 pub mod slow_start;

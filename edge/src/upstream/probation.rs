@@ -27,6 +27,8 @@ const OPEN: u64 = 1;
 const PASSED: u64 = 2;
 /// A request on trial failed, and the control thread has not noticed yet.
 const FAILED: u64 = 3;
+/// It was ejected again. Until its next probation nobody is admitted, not even those that have not seen the ejection.
+const SHUT: u64 = 4;
 /// Set in tickets only. Below it are the milliseconds at which the trial began, and a number.
 const TICKET: u64 = 1 << 63;
 /// The bits of the number, which tells apart the trials of one millisecond.
@@ -74,6 +76,12 @@ impl Probation {
     /// Ends it. A verdict of a request that is still on trial does not count any more.
     pub fn end(&self) {
         self.state.store(OFF, Release);
+    }
+
+    /// Ends it because the endpoint is ejected again. A worker may still pick from endpoints as they were before: without
+    /// this it would send there what it likes.
+    pub fn shut(&self) {
+        self.state.store(SHUT, Release);
     }
 
     /// Whether a request would be admitted. `now` is the time since any moment, which is about the same for all calls
@@ -199,6 +207,24 @@ mod tests {
         assert_eq!(probation.verdict(), Some(Verdict::Failed));
         probation.begin(false);
         assert!(probation.admits(NOW) && probation.verdict().is_none());
+    }
+
+    #[test]
+    fn nobody_is_admitted_from_a_second_ejection_until_the_next_probation_or_its_end() {
+        for ends in [false, true] {
+            let probation = on_probation();
+            let late = ticket(&probation, NOW);
+            probation.shut();
+            assert!(!probation.admits(NOW * 2) && probation.admit(NOW * 2) == Admission::Refused);
+            assert!(probation.verdict().is_none() && !probation.settle(late, Verdict::Passed));
+            if ends {
+                probation.end();
+                assert_eq!(probation.admit(NOW), Admission::Free);
+            } else {
+                probation.begin(false);
+                ticket(&probation, NOW);
+            }
+        }
     }
 
     #[test]

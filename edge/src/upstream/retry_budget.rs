@@ -38,6 +38,14 @@ impl RetryBudget {
         self.update(requests, share, now, Balance::take)
     }
 
+    /// Puts back one retry that was taken and not sent.
+    pub fn put_back(&self) {
+        let mut balance = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(balance) = balance.as_mut() {
+            balance.retries += 1.0;
+        }
+    }
+
     fn update<T>(&self, requests: u64, share: f64, now: Instant, change: impl FnOnce(&mut Balance) -> T) -> T {
         let mut balance = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let balance = balance.get_or_insert_with(|| Balance::new(requests, now));
@@ -125,6 +133,14 @@ mod tests {
         assert!((14_000..=15_000).contains(&retries), "{retries}");
         let last = second(120, true);
         assert!((205..=215).contains(&last), "{last}");
+    }
+
+    #[test]
+    fn a_retry_that_was_not_sent_can_be_taken_again() {
+        let (budget, start) = (RetryBudget::default(), Instant::now());
+        assert_eq!(drain(&budget, 0, start), 100);
+        budget.put_back();
+        assert_eq!(drain(&budget, 0, start), 1);
     }
 
     #[test]

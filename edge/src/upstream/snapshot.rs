@@ -14,6 +14,7 @@ use super::{
     endpoint::Endpoint,
     mesh::report::{MeshReport, MeshStatus},
     queue::Queue,
+    recovery::Recovery,
     retry_budget::RetryBudget,
     sticky::{Sessions, Tags},
     traffic::Traffic,
@@ -39,6 +40,8 @@ pub struct PoolHandle {
     pub stats: Arc<PerWorker<PoolStats>>,
     /// The requests that wait for a connection. A reload that changes the pool keeps it.
     pub queue: Arc<Queue<Place>>,
+    /// The requests that wait for an endpoint that can be reached. A reload that changes the pool keeps it.
+    pub recovery: Arc<Recovery>,
     /// How many requests may be sent again. A reload that changes the pool keeps it.
     pub retry_budget: Arc<RetryBudget>,
     /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
@@ -71,6 +74,7 @@ impl PoolHandle {
             snapshot: ArcSwap::default(),
             stats: Arc::new(PerWorker::new(workers)),
             queue: Arc::default(),
+            recovery: Arc::default(),
             retry_budget: Arc::default(),
             panics: Arc::default(),
             decisions: Arc::default(),
@@ -102,6 +106,11 @@ impl PoolHandle {
     #[must_use]
     pub fn take_retry(&self, now: Instant) -> bool {
         self.retry_budget.take(self.stats.sum(|stats| stats.requests.value()), self.config.retry_budget, now)
+    }
+
+    /// Puts a retry or a hedge back into the budget that was not sent after all.
+    pub fn return_retry(&self) {
+        self.retry_budget.put_back();
     }
 
     /// Notes the requests so far in the budget of retries. Called about once a second.

@@ -46,6 +46,7 @@ pub fn open_for_request(
             Err(error) if error.kind == Kind::NoResources => {}
             Err(_) => {
                 node.connect_failed();
+                node.note_unreachable(Instant::now());
                 if config.balance == Balance::PeakEwma {
                     let took = Instant::now().saturating_duration_since(began).max(FAILED);
                     node.stats.of(worker.index).latency.record(took, worker.clock.age());
@@ -95,6 +96,7 @@ fn note(worker: &Worker, mesh: &Mesh, node: &Endpoint, began: Instant, error: Op
     let stats = node.stats.of(worker.index);
     match error {
         None => {
+            node.outage.end();
             mesh.times().borrow_mut().succeeded(now.saturating_duration_since(began));
         }
         Some(error) if error.kind == Kind::NoResources => {

@@ -17,9 +17,13 @@ const REQUESTS: usize = 500;
 
 /// Runs a scenario on the edge. Nothing may be sent twice, whatever happens.
 async fn run(scenario: &Scenario, pool: u8) -> Totals {
-    let load = Load { requests: REQUESTS, connections: 16, pace: Duration::from_millis(40), in_bursts: false };
+    run_with(REQUESTS, scenario, pool).await
+}
+
+async fn run_with(requests: usize, scenario: &Scenario, pool: u8) -> Totals {
+    let load = Load { requests, connections: 16, pace: Duration::from_millis(40), in_bursts: false };
     let totals = scenario.run(Kind::Edge, pool, load).await;
-    assert!(totals.requests >= REQUESTS, "{scenario:?}: {totals:?}");
+    assert!(totals.requests >= requests, "{scenario:?}: {totals:?}");
     assert_eq!(totals.posts_twice, 0, "{scenario:?}: {totals:?}");
     totals
 }
@@ -65,6 +69,14 @@ async fn no_request_is_lost_when_the_name_server_has_no_answer() {
 async fn a_sudden_death_loses_no_get_and_at_most_the_posts_under_way() {
     for (scenario, pool) in named(&["is killed", "starts after 1 s", "refuses"], Aim::UnderWay) {
         assert_sudden(scenario, &run(scenario, pool).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_only_endpoint_loses_no_get_and_at_most_the_posts_under_way() {
+    for (scenario, _) in named(&["starts after 1 s"], Aim::UnderWay) {
+        // Five seconds: in a shorter run, the endpoint would be back sooner.
+        assert_sudden(scenario, &run_with(4 * REQUESTS, scenario, 1).await);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{iter::repeat_n, net::SocketAddr};
 
 use http::{Method, StatusCode};
 use tests::{
-    client::{self, Connection, Reply, get},
+    client::{self, Connection, Reply, get, raw::Raw},
     port,
     upstream::{Behaviour, Upstream},
     wait::{SOON, eventually},
@@ -150,4 +150,79 @@ async fn an_endpoint_that_closes_after_each_response_serves_every_request() {
     }
     assert_eq!(upstream.connections(), 10);
     eventually("the end of all connections", SOON, async || upstream.open_connections() == 0).await;
+}
+
+/// The connections to all endpoints that could not be opened.
+async fn connect_failures(edge: &Edge) -> u64 {
+    let status = edge.status().await;
+    let endpoints = status["pools"][0]["endpoints"].as_array().expect("endpoints");
+    endpoints.iter().map(|endpoint| endpoint["connect_failures"].as_u64().expect("a number")).sum()
+}
+
+#[tokio::test]
+async fn any_request_waits_until_an_endpoint_is_back() {
+    for count in [1, 2] {
+        let mut upstreams = Vec::new();
+        for _ in 0..count {
+            upstreams.push(Upstream::start().await);
+        }
+        // So many attempts allow nine seconds.
+        let config = format!("{}attempts = 10\n{NO_EJECTION}", unchecked(&addresses(&upstreams)));
+        let edge = Edge::start(&config).await;
+        for upstream in &upstreams {
+            upstream.kill().await;
+        }
+        let (address, methods) = (edge.address(), [Method::GET, Method::POST]);
+        let requests = methods.map(|method| tokio::spawn(send(address, method, "/", "once")));
+        // More than all attempts of both: failures to connect do not count.
+        eventually("failed connections", SOON, async || connect_failures(&edge).await > 20).await;
+        upstreams[0].restart().await;
+        for request in requests {
+            let reply = request.await.unwrap().unwrap();
+            assert_eq!((reply.status, &reply.json()["body"]), (StatusCode::OK, &"once".into()), "{count}");
+        }
+        assert_eq!(upstreams.iter().map(Upstream::requests).sum::<usize>(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_stays_away_is_503_at_once_after_the_first_wait() {
+    for (keys, first) in [("", 4), ("max_queue = 0\n", 1), ("attempts = 1\n", 1)] {
+        let edge = Edge::start(&format!("{}{keys}{NO_EJECTION}", unchecked(&[port_without_listener()]))).await;
+        let refused = async || {
+            let before = connect_failures(&edge).await;
+            let reply = send(edge.address(), Method::POST, "/", "once").await.unwrap();
+            assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+            connect_failures(&edge).await - before
+        };
+        let waited = refused().await;
+        assert!(if first == 1 { waited == 1 } else { waited >= first }, "{waited} with {keys:?}");
+        for _ in 0..5 {
+            assert_eq!(refused().await, 1, "{keys:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_disconnects_while_no_endpoint_is_there_is_forgotten() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&format!("{}attempts = 50\nmax_queue = 1\n", unchecked(&[upstream.address()]))).await;
+    upstream.kill().await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 0\r\n\r\n").await;
+    eventually("a failed connection", SOON, async || connect_failures(&edge).await > 1).await;
+    let other = get(edge.address(), "/").await.unwrap();
+    assert_eq!(other.status, StatusCode::SERVICE_UNAVAILABLE, "one too many waits");
+    client.reset();
+    eventually("the end of its wait", SOON, async || {
+        get(edge.admin, "/metrics").await.unwrap().text().contains("edge_errors_total{kind=\"client_gone\"} 1")
+    })
+    .await;
+    upstream.restart().await;
+    assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
+    assert_eq!(upstream.requests(), 1);
+}
+
+fn port_without_listener() -> SocketAddr {
+    ([127, 0, 0, 1], port::free()).into()
 }

@@ -211,10 +211,12 @@ impl World {
     }
 
     async fn kill(&mut self, at: usize) {
+        let begun = self.ledger.requests();
         self.ledger.happens();
         if let Some(endpoint) = self.service.endpoints.get_mut(at) {
             endpoint.kill().await;
         }
+        self.ledger.happened(begun);
     }
 
     async fn start_again(&mut self, at: usize) {

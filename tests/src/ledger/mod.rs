@@ -75,6 +75,14 @@ impl Ledger {
         book.posts_under_way += under_way;
     }
 
+    /// Notes that the last [`happens`](Self::happens) is over, before which there were `begun` requests: the POSTs that
+    /// began since then were under way as well. A process that is killed needs some milliseconds to die.
+    pub fn happened(&self, begun: usize) {
+        let mut book = self.book();
+        let under_way = book.entries.iter().skip(begun).filter(|entry| entry.is_post).count();
+        book.posts_under_way += under_way;
+    }
+
     /// What became of all of them.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -100,5 +108,10 @@ mod tests {
         ledger.ended(posts[0], Ended { is_ok: true, took: std::time::Duration::ZERO, text: "200".to_owned() });
         ledger.happens();
         assert_eq!(ledger.totals().posts_under_way, 3);
+        let begun = ledger.requests();
+        let more = (0..4).map(|_| ledger.begin(true)).filter(|(_, is_post)| *is_post);
+        assert_eq!(more.count(), 2);
+        ledger.happened(begun);
+        assert_eq!(ledger.totals().posts_under_way, 5);
     }
 }

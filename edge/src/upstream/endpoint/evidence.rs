@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use tokio::time::Instant;
+
 use super::Endpoint;
 
 impl Endpoint {
@@ -23,6 +25,11 @@ impl Endpoint {
     pub fn connect_failed(&self) {
         increment(&self.failures_in_a_row);
         self.failure.notify_one();
+    }
+
+    /// Notes that it could not be reached, by a request or a check. Its outage goes on while its checks fail.
+    pub fn note_unreachable(&self, now: Instant) {
+        self.outage.note(now, self.is_down());
     }
 
     /// Records the status of a response, in a pool that ejects endpoints for consecutive server errors. Wakes the

@@ -98,6 +98,7 @@ impl PoolState {
             orders = before.orders.clone();
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
+            handle.recovery = Arc::clone(&before.handle.recovery);
             handle.retry_budget = Arc::clone(&before.handle.retry_budget);
             handle.panics = Arc::clone(&before.handle.panics);
             handle.decisions = Arc::clone(&before.handle.decisions);
@@ -239,6 +240,7 @@ impl PoolState {
             handle.note(Decision::CheckOverruled, Some(endpoint.address), &failure.to_string());
             return Some(member.health);
         }
+        let was_out = endpoint.outage.age(now.instant).is_some();
         match outcome {
             Err(Failure::Hung(_)) => member.found_hung(now.instant),
             // Behind a mesh it is a replica that drains, and the node works.
@@ -250,6 +252,9 @@ impl PoolState {
             _ => member.check_completed(outcome.is_ok(), check, now.instant),
         }
         let (health, state, order) = (member.health, member.state(), member.order);
+        if was_out && endpoint.outage.age(now.instant).is_none() {
+            handle.recovery.wake();
+        }
         // A check that contradicts the state is not the reason for it.
         let explains = match state {
             EndpointState::Healthy => matches!(outcome, Ok(passed) if *passed != Passed::Draining),

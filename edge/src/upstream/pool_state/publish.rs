@@ -46,6 +46,7 @@ impl PoolState {
         self.report_tier_change(&old, &new);
         self.report_zone_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
+        self.handle.recovery.wake();
     }
 
     fn report_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {

@@ -50,6 +50,8 @@ fn failure_of_one_request_ejects_again_for_longer() {
         trial(&endpoints[0]).failed();
         pool.request_failed(&endpoints[0], now);
         assert_eq!(usable(&pool), [2]);
+        let late = Trial::begin(&endpoints[0], NOW);
+        assert!(matches!(late, Admission::Refused), "a worker may not have seen the ejection yet: {late:?}");
         assert_eq!(pool.ejected_until(&endpoints[0]), Some(Some(now.instant + Duration::from_secs(seconds))));
         assert_eq!(endpoints[0].checks.ejections.value(), ejections);
         now.instant += Duration::from_secs(seconds);
