@@ -17,7 +17,9 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 pub use self::state::{EndpointState, EndpointStatus, Flip};
-use super::{balance, health::error_share::Responses, idle_life::IdleLife, order::Order, probation::Probation};
+use super::{
+    balance, health::error_share::Responses, idle_life::IdleLife, order::Order, probation::Probation, suspicion::Suspicion,
+};
 use crate::{
     config::EndpointOptions,
     observe::stats::{Counter, EndpointStats, PerWorker},
@@ -52,6 +54,8 @@ pub struct Endpoint {
     pub connections: AtomicUsize,
     /// How long it keeps idle connections. Changes only when it closes one.
     pub idle_life: IdleLife,
+    /// What is known against it, for requests that cannot be sent again.
+    pub suspicion: Suspicion,
     /// Counters, one copy for each worker.
     pub stats: PerWorker<EndpointStats>,
     /// Counters that the control thread writes.
@@ -130,6 +134,7 @@ impl Endpoint {
             local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             idle_life: IdleLife::new(Instant::now()),
+            suspicion: Suspicion::new(Instant::now()),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),
