@@ -142,7 +142,10 @@ fn state(endpoint: &EndpointReport, now: SystemTime) -> String {
     let suspect = endpoint.suspect.map_or(String::new(), |why| format!(", suspect: {why}"));
     let reason = Escaped(&endpoint.reason);
     let history = facts::history(endpoint, now);
-    format!("<span class=\"state {class}\">{}{drained}{used}{suspect}</span> <small>{reason}{history}</small>", endpoint.state)
+    format!(
+        "<span class=\"state {class}\">{}{drained}{used}{suspect}</span> <small>{reason}{history}</small>",
+        endpoint.state
+    )
 }
 
 fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {

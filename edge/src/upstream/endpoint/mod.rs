@@ -18,7 +18,8 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use self::state::{EndpointState, EndpointStatus, Flip};
 use super::{
-    balance, health::error_share::Responses, idle_life::IdleLife, order::Order, probation::Probation, suspicion::Suspicion,
+    balance, health::error_share::Responses, idle_life::IdleLife, order::Order, probation::Probation,
+    suspicion::Suspicion,
 };
 use crate::{
     config::EndpointOptions,
