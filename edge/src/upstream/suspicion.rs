@@ -8,7 +8,9 @@
 //! "Unreliable failure detectors for reliable distributed systems").
 //!
 //! The evidence is a failed attempt, or a status that the pool retries, within the time that the pool names; a
-//! probation that began within it; and silence, which ends with the next answer. If more candidates are suspect than
+//! probation that began within it; and silence, which ends with the next answer. Once the endpoint has answered after a
+//! failure, the rest of its time is a fifth at most: all these requests on fewer endpoints are all the more that are
+//! lost when one of those dies. If more candidates are suspect than
 //! the pool may eject, those whose evidence is the oldest are not avoided: the others must not carry all the load.
 
 use std::{
@@ -24,12 +26,18 @@ use crate::config::Ejection;
 /// How long silence is evidence after it was last noticed. Each request that avoids the endpoint notices it again.
 const SILENT: Duration = Duration::from_secs(1);
 
+/// The part of its time for which a failure counts after the endpoint has answered again. Programs that crash again and
+/// again do so within seconds.
+const AFTER_ANSWER: u32 = 5;
+
 /// What is known against an endpoint. All workers write it, but only when something fails or is silent.
 #[derive(Debug)]
 pub struct Suspicion {
     began: Instant,
     /// When an attempt failed last, in milliseconds since `began`, plus one; 0 if none did.
     failed: AtomicU64,
+    /// When it first answered after that, in the same way; 0 if it has not.
+    recovered: AtomicU64,
     /// When it was last noticed to be silent, in the same way; 0 if it has answered since.
     silent: AtomicU64,
 }
@@ -67,7 +75,7 @@ impl Suspicion {
     /// Nothing is known.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { began: now, failed: AtomicU64::new(0), silent: AtomicU64::new(0) }
+        Self { began: now, failed: AtomicU64::new(0), recovered: AtomicU64::new(0), silent: AtomicU64::new(0) }
     }
 
     /// The time since it was created.
@@ -78,6 +86,7 @@ impl Suspicion {
 
     /// Records that an attempt failed.
     pub fn failed(&self, now: Instant) {
+        self.recovered.store(0, Relaxed);
         self.failed.store(self.stamp(now), Relaxed);
     }
 
@@ -86,8 +95,11 @@ impl Suspicion {
         self.silent.store(self.stamp(now), Relaxed);
     }
 
-    /// Records that it answered. Only reads unless it was silent.
-    pub fn answered(&self) {
+    /// Records that it answered. Only reads unless it was silent, or this is the first answer after a failure.
+    pub fn answered(&self, now: Instant) {
+        if self.failed.load(Relaxed) != 0 && self.recovered.load(Relaxed) == 0 {
+            self.recovered.store(self.stamp(now), Relaxed);
+        }
         if self.silent.load(Relaxed) != 0 {
             self.silent.store(0, Relaxed);
         }
@@ -106,7 +118,9 @@ impl Suspicion {
             // Endpoints have their own beginnings: the age is what can be compared.
             (stamp != 0 && u128::from(age) < lasts.as_millis()).then_some(Evidence { at: u64::MAX - age, what })
         };
-        newest(failed, lasts, What::Failed).max(newest(silent, SILENT, What::Silent))
+        let recovered = self.recovered.load(Relaxed);
+        let is_over = recovered != 0 && u128::from(now.saturating_sub(recovered)) >= (lasts / AFTER_ANSWER).as_millis();
+        newest(if is_over { 0 } else { failed }, lasts, What::Failed).max(newest(silent, SILENT, What::Silent))
     }
 
     fn stamp(&self, now: Instant) -> u64 {
@@ -180,13 +194,28 @@ mod tests {
         assert_eq!(what(0), None);
         suspicion.failed(at(0));
         assert_eq!((what(0), what(9999), what(10_000)), (Some(What::Failed), Some(What::Failed), None));
-        suspicion.answered();
-        assert_eq!(what(5000), Some(What::Failed), "an answer refutes only silence");
         suspicion.silent(at(5000));
         assert_eq!((what(5999), what(6000)), (Some(What::Silent), Some(What::Failed)));
-        suspicion.answered();
-        assert_eq!(what(5500), Some(What::Failed));
+        suspicion.answered(at(5500));
+        assert_eq!(what(5500), Some(What::Failed), "an answer refutes only silence at once");
         assert_eq!(suspicion.evidence(at(5500), Duration::ZERO), None);
+    }
+
+    #[test]
+    fn failure_counts_for_a_fifth_of_its_time_once_the_endpoint_answers_again() {
+        let began = Instant::now();
+        let at = |millis| began + Duration::from_millis(millis);
+        let suspicion = Suspicion::new(began);
+        let is_suspect = |millis| suspicion.evidence(at(millis), LASTS).is_some();
+        suspicion.answered(at(0));
+        suspicion.failed(at(1000));
+        suspicion.answered(at(1500));
+        suspicion.answered(at(3000));
+        assert!(is_suspect(3499) && !is_suspect(3500));
+        suspicion.failed(at(4000));
+        assert!(is_suspect(9000), "the answer was before the failure");
+        suspicion.answered(at(13_000));
+        assert!(is_suspect(13_999) && !is_suspect(14_000));
     }
 
     #[test]

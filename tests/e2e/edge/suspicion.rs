@@ -13,6 +13,9 @@ use tests::{
 
 use super::{Edge, addresses, unchecked};
 
+/// Longer than any test takes, also the fifth that is left after an answer.
+const LONG: &str = "suspicion = \"1h\"\n";
+
 /// Without ejection, only suspicion keeps requests from an endpoint.
 const NO_EJECTION: &str = "[pool.web.ejection]\nconsecutive_failures = 0\n";
 
@@ -64,7 +67,7 @@ async fn shares<const COUNT: usize>(edge: &Edge, upstreams: &[Upstream; COUNT]) 
 #[tokio::test]
 async fn a_post_avoids_an_endpoint_that_failed_a_moment_ago_and_a_get_does_not() {
     let upstreams = two().await;
-    let mut edge = start(&upstreams, "").await;
+    let mut edge = start(&upstreams, LONG).await;
     assert_eq!(suspect(&edge, &upstreams[0]).await, Value::Null);
     let spread = shares(&edge, &upstreams).await;
     assert!(spread.iter().all(|share| *share > 0), "{spread:?}");
@@ -128,7 +131,7 @@ async fn of_posts_sent_while_one_endpoint_of_two_hangs_only_those_of_the_first_m
 async fn a_status_that_the_pool_retries_makes_an_endpoint_suspect_and_no_other_does() {
     for (keys, is_suspect) in [("retry_statuses = \"500-504\"\n", true), ("", false)] {
         let upstreams = two().await;
-        let edge = start(&upstreams, keys).await;
+        let edge = start(&upstreams, &format!("{keys}{LONG}")).await;
         upstreams[0].on("/fail", Behaviour::Status(500));
         eventually("a failure", SOON, async || {
             get(edge.address(), "/fail").await.unwrap();
@@ -143,12 +146,12 @@ async fn a_status_that_the_pool_retries_makes_an_endpoint_suspect_and_no_other_d
 #[tokio::test]
 async fn a_suspect_endpoint_gets_posts_if_no_other_can_take_them() {
     let upstreams = [Upstream::start().await];
-    let edge = start(&upstreams, "").await;
+    let edge = start(&upstreams, LONG).await;
     fail_first(&edge, &upstreams).await;
     assert_eq!(shares(&edge, &upstreams).await, [10]);
 
     let upstreams = two().await;
-    let edge = start(&upstreams, "").await;
+    let edge = start(&upstreams, LONG).await;
     fail_first(&edge, &upstreams).await;
     // The other one fails after it, and then the first is the better one.
     upstreams[1].on("/fail-too", Behaviour::CloseBeforeResponse);
@@ -159,7 +162,7 @@ async fn a_suspect_endpoint_gets_posts_if_no_other_can_take_them() {
 #[tokio::test]
 async fn a_session_stays_with_a_suspect_endpoint_and_a_pool_may_suspect_none() {
     let upstreams = two().await;
-    let edge = start(&upstreams, "sticky = {}\n").await;
+    let edge = start(&upstreams, &format!("sticky = {{}}\n{LONG}")).await;
     fail_first(&edge, &upstreams).await;
     let mut cookie = None;
     eventually("a session at the first", SOON, async || {

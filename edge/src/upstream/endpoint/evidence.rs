@@ -13,7 +13,6 @@ use crate::observe::silence;
 impl Endpoint {
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
     pub fn succeeded(&self) {
-        self.suspicion.answered();
         if self.failures_in_a_row.load(Relaxed) != 0 {
             self.failures_in_a_row.store(0, Relaxed);
             self.failed_connected.store(false, Relaxed);
@@ -50,6 +49,7 @@ impl Endpoint {
 
     /// Records that a worker got the head of a response.
     pub fn note_answered(&self, worker: usize, now: Instant) {
+        self.suspicion.answered(now);
         self.stats.of(worker).silence.answered(self.suspicion.age(now));
     }
 
@@ -190,7 +190,6 @@ mod tests {
         assert!(!is_suspect(0, 100), "it answered the other worker");
         assert!(is_suspect(0, 106) && is_suspect(1, 110), "both know it then");
         endpoint.note_answered(0, at(120));
-        endpoint.succeeded();
         assert!(!is_suspect(0, 121) && !is_suspect(1, 121));
     }
 }
