@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::time::Instant;
+
 use super::{
     decisions::{self, DecisionReport},
     latency::Histogram,
@@ -18,7 +20,7 @@ use super::{
     },
 };
 use crate::{
-    config::{BACKUP, HostMatch, Route, value},
+    config::{self, BACKUP, HostMatch, Route, value},
     downstream::tls::CertificateInfo,
     error::{Kind, Side},
     observe::{
@@ -197,7 +199,7 @@ impl PoolStatus {
             endpoints: snapshot
                 .endpoints
                 .iter()
-                .map(|endpoint| EndpointReport::new(endpoint, &snapshot, mesh.as_deref()))
+                .map(|endpoint| EndpointReport::new(endpoint, &snapshot, &handle.config, mesh.as_deref()))
                 .collect(),
         }
     }
@@ -230,7 +232,7 @@ impl SourceReport {
 }
 
 impl EndpointReport {
-    fn new(endpoint: &Endpoint, pool: &PoolSnapshot, mesh: Option<&MeshStatus>) -> Self {
+    fn new(endpoint: &Endpoint, pool: &PoolSnapshot, config: &config::Pool, mesh: Option<&MeshStatus>) -> Self {
         let status = endpoint.status();
         let count = |number: fn(&EndpointStats) -> &Counter| endpoint.stats.sum(|stats| number(stats).value());
         let (requests, connections) = (count(|stats| &stats.requests), count(|stats| &stats.connections));
@@ -243,6 +245,7 @@ impl EndpointReport {
             zone: endpoint.zone(),
             order: status.order.label(),
             usable: pool.usable().iter().any(|usable| usable.id == endpoint.id),
+            suspect: suspect(endpoint, config),
             reason: status.reason,
             since: status.since,
             ejected_until: status.ejected_until,
@@ -276,6 +279,12 @@ impl FlipReport {
     fn new(Flip { state, reason, since }: Flip) -> Self {
         Self { state: state.label(), reason, since }
     }
+}
+
+/// Why requests that cannot be sent again avoid an endpoint, if others can take them.
+fn suspect(endpoint: &Endpoint, config: &config::Pool) -> Option<&'static str> {
+    let evidence = || endpoint.suspicion.evidence(Instant::now(), config.suspicion);
+    config.suspects().then(evidence).flatten().map(|evidence| evidence.what.label())
 }
 
 /// The connections to a node; none if no worker has reported any.

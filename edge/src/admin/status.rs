@@ -242,6 +242,8 @@ pub struct EndpointReport {
     pub order: &'static str,
     /// Whether it may receive requests.
     pub usable: bool,
+    /// Why requests that cannot be sent again avoid it, `failed` or `silent`; `None` if they do not.
+    pub suspect: Option<&'static str>,
     /// Why it is in this state.
     pub reason: String,
     /// When it entered this state.

@@ -198,6 +198,8 @@ fn pool() -> impl Strategy<Value = Pool> {
                 retry_statuses: numbers.1.1.0,
                 replay_buffer: numbers.1.1.1,
                 retry_budget: numbers.1.1.2[0],
+                // Behind a mesh it has no effect, and parsing warns about it.
+                suspicion: if mesh { Duration::from_secs(10) } else { numbers.1.1.3 },
                 hedge: numbers.1.1.2[1],
                 max_connections: NonZeroUsize::new(numbers.2).unwrap(),
                 max_queue: numbers.3[0],
@@ -214,9 +216,9 @@ fn pool() -> impl Strategy<Value = Pool> {
     )
 }
 
-fn retries() -> impl Strategy<Value = (Vec<(u16, u16)>, usize, [f64; 2])> {
+fn retries() -> impl Strategy<Value = (Vec<(u16, u16)>, usize, [f64; 2], Duration)> {
     let range = (400_u16..=599, 400_u16..=599).prop_map(|(a, b)| (a.min(b), a.max(b)));
-    (vec(range, 0..3), 0_usize..=1 << 20, [0.0..=1.0, 0.0..=1.0])
+    (vec(range, 0..3), 0_usize..=1 << 20, [0.0..=1.0, 0.0..=1.0], duration_or_zero())
 }
 
 fn sticky() -> impl Strategy<Value = Sticky> {

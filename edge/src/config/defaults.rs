@@ -122,6 +122,7 @@ impl Pool {
             retry_statuses: Vec::new(),
             replay_buffer: 16 * 1024,
             retry_budget: 0.2,
+            suspicion: Duration::from_secs(10),
             hedge: 0.0,
             max_connections: at_least_one(4096),
             max_queue: 1024,

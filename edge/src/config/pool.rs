@@ -71,6 +71,10 @@ pub struct Pool {
     /// ten seconds, 0.0 to 1.0; see [`retry_budget`](crate::upstream::retry_budget). Default 0.2, as in Finagle, Envoy
     /// and linkerd.
     pub retry_budget: f64,
+    /// How long a failure keeps requests that cannot be sent again from an endpoint; see
+    /// [`suspicion`](crate::upstream::suspicion). 0 turns suspicion off, also that of silent endpoints. Default 10 s, as
+    /// nginx's `fail_timeout`. Behind a mesh it has no effect.
+    pub suspicion: Duration,
     /// The quantile of the response times, 0.0 to 1.0, after which an idempotent request without a body is sent to a
     /// second endpoint as well. Default 0.0: never.
     pub hedge: f64,
@@ -111,6 +115,9 @@ pub(super) const TIES_TO_REPLICAS: &str = "cannot tie clients to nodes whose rou
 pub(super) const NO_SLOW_START: &str =
     "has no effect behind a mesh: the weights are those of nodes, and what is new is a replica";
 
+/// Why a pool behind a mesh suspects no endpoints.
+pub(super) const NO_SUSPICION: &str = "has no effect behind a mesh: its connections are suspected, not its nodes";
+
 /// Whether the requests of a client, or those with the same key, all go to the same endpoint. Then the endpoints get
 /// different requests, and their shares of server errors cannot be compared.
 #[must_use]
@@ -132,6 +139,18 @@ pub(super) fn is_comparable(pool: &Pool) -> bool {
 }
 
 impl Pool {
+    /// Whether requests that cannot be sent again avoid endpoints that are suspect.
+    #[must_use]
+    pub fn suspects(&self) -> bool {
+        !self.mesh && !self.suspicion.is_zero()
+    }
+
+    /// Whether an idempotent request is sent to another endpoint after a response with this status.
+    #[must_use]
+    pub fn retries(&self, status: u16) -> bool {
+        self.retry_statuses.iter().any(|(first, last)| (*first..=*last).contains(&status))
+    }
+
     /// Whether connections are asked for the health path: behind a mesh, where each leads to one replica.
     #[must_use]
     pub fn has_asks(&self) -> bool {

@@ -153,6 +153,8 @@ labelled! {
     Hedged, "hedged", sum(Info, "requests were sent to a second endpoint, because the first one was slow");
     /// The second endpoint responded first.
     HedgeWon, "hedge_won", sum(Info, "the second endpoint responded first");
+    /// A request that cannot be sent again avoided a suspect endpoint.
+    Diverted, "diverted", sum(Info, "requests that cannot be sent again avoided an endpoint that failed lately or is silent");
     /// All endpoints failed, and the request begins with the first again.
     TriedAgain, "tried_again", sum(Warn, "all endpoints failed a request: they are tried again");
     /// There was no endpoint.

@@ -7,4 +7,5 @@ pub mod log_limit;
 pub mod peak_ewma;
 pub mod refusals;
 pub mod response_times;
+pub mod silence;
 pub mod stats;

@@ -13,6 +13,7 @@ use super::{
     decisions::{Decision, DecisionCounters},
     peak_ewma::PeakEwma,
     refusals::Refusal,
+    silence::Silence,
 };
 use crate::error::Kind;
 
@@ -100,6 +101,8 @@ pub struct EndpointStats {
     pub timeouts: Counter,
     /// How long it takes to respond; only kept where the pool's balancing uses it.
     pub latency: PeakEwma,
+    /// How long it has given no answer.
+    pub silence: Silence,
     /// Behind a mesh: answers to the health path on open connections.
     pub asks: Counter,
     /// Behind a mesh: connections closed because they did not answer.

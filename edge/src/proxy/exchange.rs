@@ -128,6 +128,7 @@ impl<'e> Exchange<'e> {
         match body.poll(cx, source, &mut connection.stream, now) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
+                connection.note_sent(worker.index, now);
                 if source.poll_disconnected(cx).is_ready() {
                     return Poll::Ready(Err(never(Kind::ClientGone)));
                 }
@@ -153,6 +154,9 @@ impl<'e> Exchange<'e> {
         };
         if let Poll::Ready(head) = connection.poll_head(cx, buffers, *to_head, &mut on_interim, &mut on_head) {
             connection.note_progress(now);
+            if head.is_ok() {
+                connection.note_answered(worker.index, now);
+            }
             return Poll::Ready(head);
         }
         if let Poll::Ready(Err(error)) = source.poll_interim(cx) {

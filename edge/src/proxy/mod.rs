@@ -18,5 +18,6 @@ pub mod respond;
 mod retry_rules;
 mod retry_state;
 mod session;
+mod suspects;
 pub mod upgrade;
 mod wait;

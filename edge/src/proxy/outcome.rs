@@ -36,6 +36,7 @@ pub(super) fn count_failure(connection: &Connection, error: &Error, worker: usiz
         connection.note_closed(now);
         return Failure::Stale;
     }
+    endpoint.suspicion.failed(now);
     endpoint.failed();
     Failure::Endpoint
 }
@@ -43,6 +44,7 @@ pub(super) fn count_failure(connection: &Connection, error: &Error, worker: usiz
 /// Counts that no connection to an endpoint could be opened.
 pub(super) fn connect_failed(worker: &Worker, pool: &PoolView, endpoint: &Endpoint) {
     endpoint.stats.of(worker.index).connect_failures.add(1);
+    endpoint.suspicion.failed(worker.clock.now());
     endpoint.connect_failed();
     endpoint.note_unreachable(worker.clock.now());
     record_latency(worker, pool, endpoint, worker.clock.now(), FAILED);
@@ -65,6 +67,9 @@ pub(super) fn responded(worker: &Worker, pool: &PoolView, connection: &Connectio
     let is_error = is_server_error(status);
     if is_error {
         stats.server_errors.add(1);
+    }
+    if pool.handle.config.retries(status) && !pool.handle.config.mesh {
+        endpoint.suspicion.failed(worker.clock.now());
     }
     if pool.handle.config.ejection.counts_errors() && !pool.handle.config.mesh {
         endpoint.responded(is_error);

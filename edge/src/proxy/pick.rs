@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Error, Kind},
-    proxy::{request::never, retry_state::RetryState},
+    proxy::{request::never, retry_state::RetryState, suspects::Suspects},
     upstream::{
         Endpoint, PoolSnapshot, WEIGHT_UNIT, balance,
         connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh, pool::Demand},
@@ -32,7 +32,7 @@ struct Available<'a, 'w> {
     /// Whether an endpoint on probation is left alone while another request is on trial there.
     spares_probation: bool,
     /// The endpoints without room, by id: another worker may take the last place, and an idle connection may turn out
-    /// to be closed.
+    /// to be closed. With those that the request avoids.
     full: Vec<u64>,
 }
 
@@ -140,6 +140,11 @@ impl<'a> Candidates<'a> {
         self.find(id).is_some()
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a Arc<Endpoint>> {
+        self.endpoints.iter().filter(|endpoint| self.allow(endpoint))
+    }
+
     fn find(&self, id: u64) -> Option<&'a Arc<Endpoint>> {
         self.endpoints.iter().find(|endpoint| endpoint.id == id && self.allow(endpoint))
     }
@@ -228,12 +233,21 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
         !candidates.tried.contains(&endpoint.id) && available.has_place(endpoint) && available.admits(endpoint)
     };
     let mut session = session.filter(is_usable);
+    let mut suspects = Suspects::new(worker, pool, retry_state);
     loop {
         let by_policy = || {
             let index = pool.pick(retry_state.attempts <= 1, &available, worker.random(), retry_state.affinity.key);
             index.and_then(|index| candidates.endpoints.get(index))
         };
-        let Some(endpoint) = session.take().or_else(by_policy) else {
+        let of_session = session.take();
+        // What a session has kept at its endpoint is worth more than one request.
+        let may_avoid = of_session.is_none();
+        let Some(endpoint) = of_session.or_else(by_policy) else {
+            if suspects.relent() {
+                // The others are full, or nothing else is left.
+                available.full.clear();
+                continue;
+            }
             let is_other = |endpoint: &Arc<Endpoint>| candidates.allow(endpoint) && endpoint.admits(worker.clock.age());
             if available.spares_probation && !retry_state.beside_another && !candidates.endpoints.iter().any(is_other) {
                 // Nothing else is left.
@@ -243,6 +257,10 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
             let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };
+        if may_avoid && suspects.avoids(endpoint, &candidates) {
+            available.full.push(endpoint.id);
+            continue;
+        }
         if !enters(&snapshot, retry_state, endpoint, worker, available.spares_probation) {
             // Another worker was first.
             continue;

@@ -110,8 +110,7 @@ impl<'r, F> Rules<'r, F> {
     /// other one is left, but not if it asks to wait (RFC 9110 section 10.2.3).
     fn discards(&mut self, head: &ResponseHead<'_>, is_whole: bool) -> bool {
         let status = head.parts.status;
-        let statuses = &self.pool.handle.config.retry_statuses;
-        if !statuses.iter().any(|(first, last)| (*first..=*last).contains(&status)) {
+        if !self.pool.handle.config.retries(status) {
             return false;
         }
         let deferred = head.parts.fields.iter().any(|field| field.name.eq_ignore_ascii_case("retry-after"));

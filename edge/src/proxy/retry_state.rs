@@ -165,6 +165,10 @@ impl RetryState {
                 self.exclude(endpoint);
             }
             Failure::Stale => {
+                if !self.replayable && error.retry != Retry::Unsent {
+                    // The connection was open and fresh, so it is more likely that the endpoint died.
+                    endpoint.suspicion.failed(now);
+                }
                 // Behind a mesh the next one may be an idle connection as well.
                 if !self.stale {
                     self.attempts = self.attempts.saturating_sub(1);

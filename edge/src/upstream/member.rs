@@ -112,14 +112,16 @@ impl Member {
             self.endpoint.reset_failures();
         } else if passed && self.outlier.is_awaiting_check() {
             // A check has not seen what failed, so it cannot see that it works again.
-            self.begin_probation();
+            self.begin_probation(now);
         }
     }
 
     /// Ends an ejection with a probation: its next request decides.
-    pub fn begin_probation(&mut self) {
+    pub fn begin_probation(&mut self, now: Instant) {
         self.outlier.begin_probation();
         self.endpoint.reset_failures();
+        // The trial must not be a request that cannot be sent again, while there are others.
+        self.endpoint.suspicion.failed(now);
         self.endpoint.probation.begin(self.ejected_by_status);
     }
 

@@ -26,6 +26,7 @@ mod shortage;
 pub mod slow_start;
 mod snapshot;
 pub mod sticky;
+pub mod suspicion;
 pub mod tiers;
 pub mod traffic;
 pub mod trial;

@@ -28,7 +28,8 @@ pub struct PoolView {
     pub name: Arc<str>,
     /// Whose turn it is. Starts at random so that workers do not pick the same endpoints in step.
     turns: RefCell<Turns>,
-    /// How long the responses took that this worker got; only kept if the pool hedges requests.
+    /// How long the responses took that this worker got; only kept if the pool hedges requests or suspects
+    /// endpoints.
     pub response_times: RefCell<ResponseTimes>,
 }
 
@@ -72,9 +73,9 @@ impl View {
 }
 
 impl PoolView {
-    /// Records how long a response took, if the pool hedges requests.
+    /// Records how long a response took, if the pool uses that.
     pub fn note_response_time(&self, took: Duration) {
-        if self.handle.config.hedge > 0.0 {
+        if self.handle.config.hedge > 0.0 || self.handle.config.suspects() {
             self.response_times.borrow_mut().record(took);
         }
     }

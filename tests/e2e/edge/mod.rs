@@ -48,6 +48,7 @@ mod sources;
 mod startup;
 mod sticky;
 mod surplus;
+mod suspicion;
 mod swarm_discovery;
 mod takeover;
 mod timeouts;

@@ -53,7 +53,7 @@ async fn an_idempotent_request_is_sent_to_another_endpoint_after_a_status_of_cho
 async fn a_post_is_not_sent_again_whatever_the_status() {
     let [bad, good] = [Upstream::start().await, Upstream::start().await];
     bad.on("/", Behaviour::Status(503));
-    let edge = start(&[&bad, &good], STATUSES).await;
+    let edge = start(&[&bad, &good], &format!("{STATUSES}suspicion = \"0s\"\n")).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     for _ in 0..4 {
         let mut request = client::request("a.example", "/");

@@ -58,6 +58,12 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
     });
     let help = "When the time of an ejection is over, as Unix time; only while the endpoint is ejected";
     families.gauges("endpoint_ejection_end", Some(&Unit::Seconds), help, ends)?;
+    families.gauges(
+        "endpoint_suspect",
+        None,
+        "Whether requests that cannot be sent again avoid an endpoint",
+        each(|endpoint| u64::from(endpoint.suspect.is_some())).map(float),
+    )?;
     let orders = all.iter().map(|(pool, endpoint, address)| {
         ([pool.label(), ("endpoint", address.as_str()), ("order", endpoint.order)], 1.0)
     });

@@ -88,5 +88,8 @@ pub(super) fn history(endpoint: &EndpointReport, now: SystemTime) -> String {
 /// Whether an endpoint is not as it always is.
 pub(super) fn is_notable(endpoint: &EndpointReport, now: SystemTime) -> bool {
     let lately = now.duration_since(endpoint.since).is_ok_and(|since| since < LATELY);
-    endpoint.state != "healthy" || endpoint.order != "ready" || (lately && endpoint.flips > 1)
+    endpoint.state != "healthy"
+        || endpoint.suspect.is_some()
+        || endpoint.order != "ready"
+        || (lately && endpoint.flips > 1)
 }

@@ -139,9 +139,13 @@ fn state(endpoint: &EndpointReport, now: SystemTime) -> String {
     // Failing checks hide a drain.
     let is_hidden = endpoint.order == "drain" && endpoint.state != "draining";
     let drained = if is_hidden { ", drained" } else { "" };
+    let suspect = endpoint.suspect.map_or(String::new(), |why| format!(", suspect: {why}"));
     let reason = Escaped(&endpoint.reason);
     let history = facts::history(endpoint, now);
-    format!("<span class=\"state {class}\">{}{drained}{used}</span> <small>{reason}{history}</small>", endpoint.state)
+    format!(
+        "<span class=\"state {class}\">{}{drained}{used}{suspect}</span> <small>{reason}{history}</small>",
+        endpoint.state
+    )
 }
 
 fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {

@@ -48,6 +48,7 @@ async fn the_status_has_a_stable_format() {
           "state": "unchecked"
         }
       ],
+      "suspect": null,
       "tier": 1,
       "timeouts": 0,
       "trials_failed": 0,
@@ -94,6 +95,7 @@ async fn the_status_has_a_stable_format() {
           "state": "unchecked"
         }
       ],
+      "suspect": null,
       "tier": 1,
       "timeouts": 0,
       "trials_failed": 0,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::config::{
     BACKUP, Balance, Discovery, Drain, Ejection, EndpointOptions, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
-    pool::{NO_SLOW_START, TIES_TO_REPLICAS, is_comparable, ties_to_replicas},
+    pool::{NO_SLOW_START, NO_SUSPICION, TIES_TO_REPLICAS, is_comparable, ties_to_replicas},
     value,
 };
 
@@ -60,6 +60,10 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path, resolve
     if mesh && slow_start.is_some() {
         section.warning("slow_start", NO_SLOW_START);
     }
+    let suspicion = section.get("suspicion", &kind::DURATION_OR_ZERO);
+    if mesh && suspicion.is_some() {
+        section.warning("suspicion", NO_SUSPICION);
+    }
     let default = Pool { balance, sticky, health, mesh, ..default };
     ties_to_replicas(&default).for_each(|key| section.problem(key, TIES_TO_REPLICAS));
     let is_comparable = is_comparable(&default);
@@ -84,6 +88,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path, resolve
         retry_statuses: section.get("retry_statuses", &kind::RETRY_STATUSES).unwrap_or(default.retry_statuses),
         replay_buffer: section.get("replay_buffer", &kind::REPLAY_BUFFER).unwrap_or(default.replay_buffer),
         retry_budget: section.get("retry_budget", &kind::SHARE).unwrap_or(default.retry_budget),
+        suspicion: suspicion.filter(|_| !mesh).unwrap_or(default.suspicion),
         hedge: section.get("hedge", &kind::SHARE).unwrap_or(default.hedge),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
         max_queue: section.get("max_queue", &kind::COUNT).unwrap_or(default.max_queue),

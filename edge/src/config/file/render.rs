@@ -161,6 +161,9 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("retry_statuses", string(&value::render_retry_statuses(&pool.retry_statuses)));
     document.key("replay_buffer", size(pool.replay_buffer));
     document.key("retry_budget", format_args!("{:?}", pool.retry_budget));
+    if !pool.mesh {
+        document.key("suspicion", duration(pool.suspicion));
+    }
     document.key("hedge", format_args!("{:?}", pool.hedge));
     document.key("max_connections", pool.max_connections);
     document.key("max_queue", pool.max_queue);

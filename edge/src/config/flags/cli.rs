@@ -170,6 +170,9 @@ pub(super) struct Traffic {
     /// Requests that are sent again after an endpoint received them, as a share of all; and ten a second [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     pub(super) retry_budget: Option<String>,
+    /// How long a failure keeps requests that cannot be sent again from an endpoint; 0 for not at all [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) suspicion: Option<String>,
     /// Quantile of the response times, such as 0.95, after which an idempotent request without a body is sent to a second endpoint as well; 0 for never [default: 0]
     #[arg(long, value_name = "SHARE")]
     pub(super) hedge: Option<String>,

@@ -226,6 +226,8 @@ impl Settings {
         pool.replay_buffer = buffer.unwrap_or(pool.replay_buffer);
         let budget = reader.one("retry-budget", flags.retry_budget.as_deref(), settings::value::share);
         pool.retry_budget = budget.unwrap_or(pool.retry_budget);
+        let suspicion = reader.one("suspicion", flags.suspicion.as_deref(), value::duration_or_zero);
+        pool.suspicion = suspicion.unwrap_or(pool.suspicion);
         pool.hedge = reader.one("hedge", flags.hedge.as_deref(), settings::value::share).unwrap_or(pool.hedge);
     }
 

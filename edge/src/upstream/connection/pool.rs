@@ -62,7 +62,8 @@ impl PooledConnection {
 
     /// Takes the connection out of use without returning it to the pool.
     pub fn release(&mut self) -> Option<Box<Connection>> {
-        let connection = self.connection.take()?;
+        let mut connection = self.connection.take()?;
+        connection.stop_waiting(self.pool.worker);
         connection.endpoint().stats.of(self.pool.worker).in_flight.sub(1);
         Some(connection)
     }

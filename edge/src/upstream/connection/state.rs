@@ -48,6 +48,8 @@ pub struct Connection {
     pub(super) idle_since: Instant,
     /// When it was last known to be open while it was idle.
     pub(super) seen_open: Instant,
+    /// Its request was sent completely, and the head of the response is awaited.
+    pub(super) awaits_head: bool,
     /// It has carried a request before, so a failure may only mean that the endpoint closed it while it was idle.
     pub(super) reused: bool,
     /// Behind a mesh: which replica it leads to.
@@ -75,6 +77,7 @@ impl Connection {
             opened: now,
             idle_since: now,
             seen_open: now,
+            awaits_head: false,
             reused: false,
             link: None,
             known: None,
@@ -104,6 +107,26 @@ impl Connection {
     /// Passing counts because the client may have stalled the edge until then.
     pub fn note_progress(&mut self, now: Instant) {
         self.deadline.set(now + self.body_idle);
+    }
+
+    /// Notes that the request was sent completely, so that the endpoint owes an answer to this worker.
+    pub fn note_sent(&mut self, worker: usize, now: Instant) {
+        if !std::mem::replace(&mut self.awaits_head, true) {
+            self.endpoint().note_sent(worker, now);
+        }
+    }
+
+    /// Notes that the head of the response came.
+    pub fn note_answered(&mut self, worker: usize, now: Instant) {
+        self.endpoint().note_answered(worker, now);
+        self.stop_waiting(worker);
+    }
+
+    /// Notes that no answer is awaited any more.
+    pub(super) fn stop_waiting(&mut self, worker: usize) {
+        if std::mem::take(&mut self.awaits_head) {
+            self.endpoint().stats.of(worker).silence.ended();
+        }
     }
 
     /// Ends the patience for a body without a declared length, because the client may be gone without a sign of it.

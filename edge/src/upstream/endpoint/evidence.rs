@@ -1,10 +1,14 @@
 //! What requests report about an endpoint, and how that wakes its task on the control thread.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::Endpoint;
+use crate::observe::silence;
 
 impl Endpoint {
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
@@ -40,6 +44,30 @@ impl Endpoint {
             self.failure.notify_one();
         } else if self.errors_in_a_row.load(Relaxed) != 0 {
             self.errors_in_a_row.store(0, Relaxed);
+        }
+    }
+
+    /// Records that a worker has sent a request completely.
+    pub fn note_sent(&self, worker: usize, now: Instant) {
+        self.stats.of(worker).silence.sent(self.suspicion.age(now));
+    }
+
+    /// Records that a worker got the head of a response.
+    pub fn note_answered(&self, worker: usize, now: Instant) {
+        self.suspicion.answered(now);
+        self.stats.of(worker).silence.answered(self.suspicion.age(now));
+    }
+
+    /// Makes it suspect if it has been silent for longer than `limit`. What the worker itself knows is looked at first:
+    /// the copies of the others are expensive to read.
+    pub fn look_for_silence(&self, worker: usize, now: Instant, limit: impl FnOnce() -> Duration) {
+        let age = self.suspicion.age(now);
+        let own = self.stats.of(worker).silence.lasts(age);
+        if !own.is_zero() {
+            let limit = limit();
+            if own > limit && silence::of_all(self.stats.iter().map(|stats| &stats.silence), age) > limit {
+                self.suspicion.silent(now);
+            }
         }
     }
 
@@ -135,7 +163,7 @@ fn increment(counter: &AtomicU32) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use tokio::time::timeout;
 
@@ -150,5 +178,23 @@ mod tests {
         assert!(!announced().await, "it was announced during maintenance");
         endpoint.announce_drain();
         assert!(announced().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_is_suspect_while_it_owes_answers_and_gives_none_to_any_worker() {
+        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), "s".into(), 2, SystemTime::UNIX_EPOCH);
+        let began = Instant::now();
+        let at = |millis| began + Duration::from_millis(millis);
+        let is_suspect = |worker, millis| {
+            endpoint.look_for_silence(worker, at(millis), || Duration::from_millis(50));
+            endpoint.suspicion.evidence(at(millis), Duration::ZERO).is_some()
+        };
+        endpoint.note_sent(0, at(0));
+        assert!(!is_suspect(0, 50) && !is_suspect(1, 60), "worker 1 does not look at the copy of the other");
+        endpoint.note_answered(1, at(55));
+        assert!(!is_suspect(0, 100), "it answered the other worker");
+        assert!(is_suspect(0, 106) && is_suspect(1, 110), "both know it then");
+        endpoint.note_answered(0, at(120));
+        assert!(!is_suspect(0, 121) && !is_suspect(1, 121));
     }
 }

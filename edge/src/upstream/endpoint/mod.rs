@@ -19,6 +19,7 @@ use tokio::{sync::Notify, time::Instant};
 pub use self::state::{EndpointState, EndpointStatus, Flip};
 use super::{
     balance, health::error_share::Responses, idle_life::IdleLife, order::Order, outage::Outage, probation::Probation,
+    suspicion::Suspicion,
 };
 use crate::{
     config::EndpointOptions,
@@ -56,6 +57,8 @@ pub struct Endpoint {
     pub idle_life: IdleLife,
     /// Since when it cannot be reached. Changes only when a connection cannot be opened, or is opened again.
     pub outage: Outage,
+    /// What is known against it, for requests that cannot be sent again.
+    pub suspicion: Suspicion,
     /// Counters, one copy for each worker.
     pub stats: PerWorker<EndpointStats>,
     /// Counters that the control thread writes.
@@ -135,6 +138,7 @@ impl Endpoint {
             connections: AtomicUsize::new(0),
             idle_life: IdleLife::new(Instant::now()),
             outage: Outage::new(Instant::now()),
+            suspicion: Suspicion::new(Instant::now()),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),

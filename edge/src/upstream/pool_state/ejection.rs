@@ -126,7 +126,7 @@ impl PoolState {
         if handle.config.health.is_some() {
             member.outlier.expire();
         } else {
-            member.begin_probation();
+            member.begin_probation(now.instant);
             if member.state() == EndpointState::Probation {
                 member.record_state(ON_PROBATION, now.wall_clock);
                 handle.note(Decision::ProbationBegan, Some(endpoint.address), ON_PROBATION);

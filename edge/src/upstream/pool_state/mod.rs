@@ -319,7 +319,7 @@ impl PoolState {
             }
             // No check will end this ejection.
             if member.outlier.is_awaiting_check() {
-                member.begin_probation();
+                member.begin_probation(now.instant);
             }
             if member.state() != before {
                 member.record_state("not checked", now.wall_clock);

@@ -232,10 +232,10 @@ fn nodes_of_a_swarm_are_behind_a_mesh_unless_the_file_says_otherwise() {
     assert_eq!(pool(&format!("{swarm}\npool.web.replica_header = \"X-Replica\"")).replica_header, "x-replica");
     let warnings = loaded(&format!("{MINIMAL}replica_header = \"x-replica\"")).warnings;
     assert_eq!(warnings[0].message, "has no effect without mesh = true");
-    let mesh = "mesh = true\nslow_start = \"10s\"\nejection.consecutive_errors = 3";
+    let mesh = "mesh = true\nslow_start = \"10s\"\nsuspicion = \"3s\"\nejection.consecutive_errors = 3";
     let Loaded { config, warnings } = loaded(&format!("{MINIMAL}{mesh}"));
     assert_eq!((config.pools[0].slow_start, config.pools[0].ejection.consecutive_errors), (None, 0));
-    assert!(warnings.len() == 2 && warnings.iter().all(|warning| warning.message.contains("behind a mesh")));
+    assert!(warnings.len() == 3 && warnings.iter().all(|warning| warning.message.contains("behind a mesh")));
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --retry-statuses <STATUSES>     Statuses after which an idempotent request is sent to another endpoint, such as 502-504, or "none" [default: none]
           --replay-buffer <SIZE>          How much of a request body is kept, so that an idempotent request can be sent again; 0 for none [default: 16KiB]
           --retry-budget <SHARE>          Requests that are sent again after an endpoint received them, as a share of all; and ten a second [default: 0.2]
+          --suspicion <DURATION>          How long a failure keeps requests that cannot be sent again from an endpoint; 0 for not at all [default: 10s]
           --hedge <SHARE>                 Quantile of the response times, such as 0.95, after which an idempotent request without a body is sent to a second endpoint as well; 0 for never [default: 0]
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]

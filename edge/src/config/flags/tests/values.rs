@@ -176,6 +176,7 @@ fn every_flag_is_also_a_variable() {
         ("retry-statuses", "502-504"),
         ("replay-buffer", "8KiB"),
         ("retry-budget", "0.1"),
+        ("suspicion", "26s"),
         ("hedge", "0.95"),
         ("response-body-timeout", "18s"),
         ("tunnel-timeout", "19s"),
@@ -259,8 +260,9 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(of_endpoints.map(|timeout| timeout.as_secs()), [15, 16, 17, 18, 19, 20, 21]);
     assert!(queue.is_zero());
     assert_eq!([one_try, request].map(|timeout| timeout.unwrap().as_secs()), [24, 25]);
-    let Pool { retry_statuses, replay_buffer, retry_budget, hedge, .. } = &*config.pools[0];
+    let Pool { retry_statuses, replay_buffer, retry_budget, suspicion, hedge, .. } = &*config.pools[0];
     assert_eq!((&retry_statuses[..], *replay_buffer), (&[(502, 504)][..], 8192));
+    assert_eq!(suspicion.as_secs(), 26);
     assert!((retry_budget - 0.1).abs() < 1e-9 && (hedge - 0.95).abs() < 1e-9);
     assert_eq!(config.dns.timeout.as_secs(), 23);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
