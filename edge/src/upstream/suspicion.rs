@@ -10,8 +10,8 @@
 //! The evidence is a failed attempt, or a status that the pool retries, within the time that the pool names; a
 //! probation that began within it; and silence, which ends with the next answer. Once the endpoint has answered after a
 //! failure, the rest of its time is a fifth at most: all these requests on fewer endpoints are all the more that are
-//! lost when one of those dies. If more candidates are suspect than
-//! the pool may eject, those whose evidence is the oldest are not avoided: the others must not carry all the load.
+//! lost when one of those dies. If more candidates are suspect than the pool may eject, those whose evidence is the
+//! oldest are not avoided: the others must not carry all the load.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
