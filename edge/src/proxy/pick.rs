@@ -141,18 +141,23 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Takes a warm connection to one of the candidates behind a mesh.
+/// Takes a warm connection to one of the candidates behind a mesh, which must be [fresh](Connection::is_fresh) if
+/// `demand` says so.
 pub(super) fn take_warm(
     worker: &Worker,
     mesh: &Mesh,
     snapshot: &PoolSnapshot,
     candidates: &Candidates<'_>,
     retry_state: &RetryState,
+    demand: Demand,
 ) -> Option<Box<Connection>> {
     let now = worker.clock.age();
+    let is_fresh = |connection: &Connection| demand != Demand::Fresh || connection.is_fresh(worker.clock.now());
     // In a panic nothing is spared.
     let may_use = |endpoint| !snapshot.on_probation || retry_state.is_admitted(endpoint, now) || snapshot.panic;
-    mesh.take(retry_state.asks_kernel(), |id| candidates.find(id).is_some_and(may_use))
+    mesh.take(demand != Demand::Open, |connection| {
+        is_fresh(connection) && candidates.find(connection.endpoint().id).is_some_and(may_use)
+    })
 }
 
 /// Whether another endpoint than `current` is left for the next attempt.
@@ -175,7 +180,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
     if pool.handle.config.mesh {
         // A warm connection comes first, since a new one may lead to a replica that is dead.
         let mesh = worker.connections.mesh(&pool.handle.queue);
-        if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state) {
+        if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state, retry_state.demand()) {
             return Ok(Picked::Idle(connection));
         }
     }
