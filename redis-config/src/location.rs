@@ -5,10 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use net::{HostPort, Malformed, pem, tls};
+use net::{
+    HostPort, Malformed,
+    tls::{self, AuthorityFault},
+};
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::{
     login::Login,
@@ -144,12 +147,12 @@ fn trust(info: &ConnectionInfo, ca: Option<Vec<u8>>) -> Result<Option<Arc<Client
     match (info.addr(), ca) {
         (ConnectionAddr::TcpTls { insecure: true, .. }, _) => Err(LocationError::Insecure),
         (ConnectionAddr::TcpTls { .. }, None) => {
-            let config = tls::client_config(tls::system_roots(), &[]).map_err(LocationError::Ca)?;
+            let config = tls::client_config(tls::system_roots(), &[]).map_err(AuthorityFault::from)?;
             Ok(Some(Arc::new(config)))
         }
         (ConnectionAddr::TcpTls { .. }, Some(pem)) => {
-            let listed = pem::certificates(&pem).map_err(LocationError::Pem)?;
-            let config = tls::client_config(RootCertStore::empty(), &listed).map_err(LocationError::Ca)?;
+            let listed = tls::authorities(&pem)?;
+            let config = tls::client_config(RootCertStore::empty(), &listed).map_err(AuthorityFault::from)?;
             Ok(Some(Arc::new(config)))
         }
         (_, Some(_)) => Err(LocationError::CaWithoutTls),
@@ -189,12 +192,9 @@ pub enum LocationError {
     /// A part of the URL is wrong.
     #[error("the URL of Redis cannot be used")]
     Url(#[source] RedisError),
-    /// The file of the certificate authority contains no usable certificate.
+    /// The file of the certificate authority cannot be used.
     #[error("the file {0}")]
-    Pem(pem::Fault),
-    /// The certificate authority cannot be trusted.
-    #[error("the certificate authority of Redis cannot be used")]
-    Ca(#[source] rustls::Error),
+    Ca(#[from] AuthorityFault),
     /// The URL turns the verification of the server's certificate off.
     #[error(
         "`#insecure` cannot be used: name the server's certificate, or its authority, as the certificate authority"
@@ -217,6 +217,8 @@ pub enum LocationError {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+
+    use net::pem;
 
     use super::*;
 
@@ -279,7 +281,7 @@ mod tests {
         assert!(matches!(without_tls, Err(LocationError::CaWithoutTls)));
         for (file, fault) in [("garbage", pem::Fault::NotPem), ("", pem::Fault::Blank)] {
             let error = Location::url("rediss://redis", Some(file.into())).unwrap_err();
-            assert!(matches!(&error, LocationError::Pem(found) if *found == fault), "{error:?}");
+            assert!(matches!(&error, LocationError::Ca(AuthorityFault::Pem(found)) if *found == fault), "{error:?}");
         }
     }
 

@@ -152,9 +152,7 @@ impl Settings {
         };
         let ca = self.ca_file.as_ref().map(|path| read(CA_FILE, path)).transpose()?;
         Location::url(url.trim(), ca).map(Some).map_err(|error| match error {
-            LocationError::Pem(_) | LocationError::Ca(_) | LocationError::CaWithoutTls => {
-                SettingsError::Location(CA_FILE, error)
-            }
+            LocationError::Ca(_) | LocationError::CaWithoutTls => SettingsError::Location(CA_FILE, error),
             _ => SettingsError::Location(setting, error),
         })
     }

@@ -296,6 +296,16 @@ pub(crate) fn check_field(name: &str, value: &str) -> Parsed<(HeaderName, Header
     Ok((parsed, value))
 }
 
+/// Parses a header field of a health check that is written as `NAME=VALUE`.
+pub(crate) fn check_field_pair(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
+    let parts = text.split_once('=');
+    let (name, value) = parts.ok_or_else(|| "lacks `=`: write NAME=VALUE, such as x-probe=edge".to_owned())?;
+    if name.eq_ignore_ascii_case(HOST.as_str()) {
+        return Err("is a flag of its own: write --health-host".to_owned());
+    }
+    check_field(name, value)
+}
+
 /// The maximum length of a text that a body must contain, and of the name of a service, in bytes.
 const MAX_TEXT: usize = 1024;
 

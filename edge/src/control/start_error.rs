@@ -2,11 +2,12 @@
 
 use std::{io, net::SocketAddr};
 
+use net::tls::AuthorityError;
+
 use crate::{
     config::token::TokenError,
     control::{inherited::UnusedSocket, takeover::TakeoverError},
     downstream::{listener::BindError, tls::TlsError},
-    upstream::health::probe::AuthorityError,
 };
 
 /// Why an edge cannot start, or a reload is refused.

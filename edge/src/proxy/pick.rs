@@ -167,20 +167,25 @@ pub(super) fn enters(
     !snapshot.on_probation || retry_state.is_admitted(endpoint, worker.clock.age()) || !is_spared
 }
 
-/// Takes a warm connection to one of the candidates behind a mesh.
+/// Takes a warm connection to one of the candidates behind a mesh, which must be [fresh](Connection::is_fresh) if
+/// `demand` says so.
 pub(super) fn take_warm(
     worker: &Worker,
     mesh: &Mesh,
     snapshot: &PoolSnapshot,
     candidates: &Candidates<'_>,
     retry_state: &RetryState,
+    demand: Demand,
 ) -> Option<Box<Connection>> {
     let now = worker.clock.age();
+    let is_fresh = |connection: &Connection| demand != Demand::Fresh || connection.is_fresh(worker.clock.now());
     let is_spared = snapshot.on_probation && !snapshot.panic;
     loop {
         let may_use =
             |endpoint: &Arc<Endpoint>| !is_spared || endpoint.admits(now) || retry_state.is_on_trial(endpoint.id);
-        let connection = mesh.take(retry_state.asks_kernel(), |id| candidates.find(id).is_some_and(may_use))?;
+        let connection = mesh.take(demand != Demand::Open, |connection| {
+            is_fresh(connection) && candidates.find(connection.endpoint().id).is_some_and(may_use)
+        })?;
         if enters(snapshot, retry_state, connection.endpoint(), worker, is_spared) {
             return Some(connection);
         }
@@ -215,7 +220,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
     if pool.handle.config.mesh {
         // A warm connection comes first, since a new one may lead to a replica that is dead.
         let mesh = worker.connections.mesh(&pool.handle.queue);
-        if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state) {
+        if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state, retry_state.demand()) {
             return Ok(Picked::Idle(connection));
         }
     }

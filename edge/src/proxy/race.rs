@@ -17,7 +17,7 @@ use crate::{
         request_record::RequestRecord,
         retry_state::RetryState,
     },
-    upstream::connection::{Connecting, Connection},
+    upstream::connection::{Connecting, Connection, pool::Demand},
     worker::{
         PoolView, Worker,
         opening::{Opened, keep, open_for_request},
@@ -75,12 +75,19 @@ pub(super) async fn connect(
             () = mesh.freed(Duration::from_secs(1)) => {
                 let snapshot = pool.handle.snapshot.load();
                 let candidates = Candidates::new(&snapshot, retry_state);
-                if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state) {
+                if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state, retry_state.demand()) {
                     break connection;
                 }
             }
             () = sleep_until(late), if racers < RACERS => {
                 racers += 1;
+                // Rather an idle one that its endpoint may be about to close than one to a machine that may be dead.
+                let snapshot = pool.handle.snapshot.load();
+                let candidates = Candidates::new(&snapshot, retry_state);
+                let open = Demand::OpenInKernel;
+                if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state, open) {
+                    break connection;
+                }
                 match pick(worker, pool, retry_state) {
                     Ok(Picked::Idle(connection)) => break connection,
                     Ok(Picked::New(second)) => {

@@ -109,11 +109,6 @@ impl RetryState {
         }
     }
 
-    /// Whether the kernel must decide if an idle connection is open.
-    pub(super) fn asks_kernel(&self) -> bool {
-        self.demand() != Demand::Open
-    }
-
     /// Excludes an endpoint from the next attempts.
     pub(super) fn exclude(&mut self, endpoint: &Endpoint) {
         self.endpoints.push(endpoint.id);

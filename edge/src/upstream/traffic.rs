@@ -25,6 +25,8 @@ use crate::config::HealthCheck;
 pub struct Traffic {
     /// Whether there was a request since the control thread last looked.
     seen: AtomicBool,
+    /// Whether there was none for the interval of checks without traffic.
+    quiet: AtomicBool,
     /// Wakes the tasks that check the pool's endpoints rarely.
     began: Notify,
 }
@@ -33,8 +35,15 @@ impl Traffic {
     /// Records a request.
     pub fn note(&self) {
         if !self.seen.load(Relaxed) && !self.seen.swap(true, Relaxed) {
+            self.quiet.store(false, Relaxed);
             self.began.notify_waiters();
         }
+    }
+
+    /// Whether there was no request for `idle_interval`, as far as the control thread has noticed.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.load(Relaxed)
     }
 }
 
@@ -76,7 +85,10 @@ impl LastRequest {
                 self.at.set(now);
             }
         }
-        let is_idle = elapsed(&self.at) >= interval && endpoint.stats.sum(|stats| stats.in_flight.value()) == 0;
+        let is_quiet = elapsed(&self.at) >= interval;
+        // A request that comes at this moment wakes the tasks of the checks, which look again.
+        self.traffic.quiet.store(is_quiet, Relaxed);
+        let is_idle = is_quiet && endpoint.stats.sum(|stats| stats.in_flight.value()) == 0;
         (is_idle && !health.is_changing()).then_some(interval)
     }
 }

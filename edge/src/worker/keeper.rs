@@ -17,7 +17,6 @@ use super::{
     opening::{keep as keep_idle, open_ahead},
 };
 use crate::{
-    config::HealthCheck,
     error::Kind,
     upstream::{
         Endpoint,
@@ -69,12 +68,13 @@ fn tend(worker: &Rc<Worker>, pool: &Rc<PoolView>, workers: usize, now: Instant) 
     let warm_at = |node| is_kept(node).then(|| if has(nodes, node) { warm } else { 0 });
     mesh.close_unneeded(warm_at, now);
     mesh.set_rotation(warm, nodes.len(), config);
-    if let Some(check) = config.health.as_ref().filter(|_| config.has_asks()) {
+    mesh.set_quiet(idle_interval(pool).is_some(), now);
+    if config.has_asks() {
         let is_due = |connection: &mut Box<Connection>| connection.link().is_some_and(|link| link.is_due(now));
         for connection in mesh.extract(ASKS, is_due) {
-            let (worker, mesh, check) = (Rc::clone(worker), Rc::clone(&mesh), check.clone());
+            let (worker, pool, mesh) = (Rc::clone(worker), Rc::clone(pool), Rc::clone(&mesh));
             spawn_local(async move {
-                if let Some(connection) = ask_for_health(&worker, &mesh, &check, connection).await {
+                if let Some(connection) = ask_for_health(&worker, &pool, &mesh, connection).await {
                     keep_idle(&worker, connection);
                 }
             });
@@ -131,10 +131,10 @@ fn open_to(
         drop(opening);
         // A failure is counted already, and the next tick tries again.
         let Ok(mut connection) = opened else { return };
-        if let Some(check) = config.health.as_ref().filter(|_| config.has_asks()) {
+        if config.has_asks() {
             let before = mesh.spread().borrow().found();
             let node = connection.endpoint().id;
-            let Some(asked) = ask_for_health(&worker, &mesh, check, connection).await else {
+            let Some(asked) = ask_for_health(&worker, &pool, &mesh, connection).await else {
                 mesh.spread().borrow_mut().opened(node, false, Instant::now());
                 return;
             };
@@ -151,19 +151,29 @@ fn open_to(
     });
 }
 
+/// The interval between two questions on a connection if it is longer than usual, because the pool gets no requests.
+fn idle_interval(pool: &PoolView) -> Option<Duration> {
+    let interval = pool.handle.config.health.as_ref()?.idle_interval?;
+    pool.handle.traffic.is_quiet().then_some(interval)
+}
+
 /// Asks for the health path on a connection, and returns it if it answers and can be used again.
 async fn ask_for_health(
     worker: &Worker,
+    pool: &PoolView,
     mesh: &Mesh,
-    check: &HealthCheck,
     mut connection: Box<Connection>,
 ) -> Option<Box<Connection>> {
+    let Some(check) = &pool.handle.config.health else { return Some(connection) };
     let node = Arc::clone(connection.endpoint());
     let stats = node.stats.of(worker.index);
     let is_ready = match ask(&mut connection, &worker.connections.buffers, check).await {
         Ok(is_ready) => is_ready,
         Err(error) => {
             stats.ask_failures.add(1);
+            if connection.is_reused() && error.kind == Kind::UpstreamClosed {
+                connection.note_closed(Instant::now());
+            }
             if let Some(link) = connection.link() {
                 // One that is closed shows that its other end is reached.
                 if error.kind == Kind::ResponseTimeout {
@@ -179,11 +189,14 @@ async fn ask_for_health(
     stats.asks.add(1);
     node.succeeded();
     let now = Instant::now();
+    if connection.announced_drain() {
+        worker.connections.doubt(&connection, now);
+    }
     if !connection.is_reusable() || !connection.is_young(now) {
         return None;
     }
     if let Some(link) = connection.link() {
-        let interval = if is_ready { check.interval } else { check.fast_interval };
+        let interval = if is_ready { idle_interval(pool).unwrap_or(check.interval) } else { check.fast_interval };
         link.answered();
         link.asked(interval.mul_f64(0.9 + 0.2 * fastrand::f64()), now);
         link.set_ready(is_ready);

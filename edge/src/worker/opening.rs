@@ -86,7 +86,7 @@ pub(super) async fn open_ahead(
 pub fn keep(worker: &Worker, mut connection: Box<Connection>) {
     let now = Instant::now();
     worker.connections.mesh(connection.queue()).adopt(&mut connection, now);
-    connection.become_idle_without_request(&worker.connections.buffers);
+    connection.become_idle_without_request(now, &worker.connections.buffers);
     worker.connections.put(connection, now);
 }
 

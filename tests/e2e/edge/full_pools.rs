@@ -11,7 +11,7 @@ use tests::{
 };
 use tokio::task::JoinSet;
 
-use super::{Edge, addresses, assert_all_ok, checked, unchecked};
+use super::{Edge, addresses, assert_all_ok, checked, raw_endpoint::RawEndpoint, unchecked};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -119,6 +119,36 @@ async fn a_request_waits_for_the_only_connection_and_then_uses_it() {
     let second: Reply = second.await.unwrap().unwrap();
     assert_eq!((second.status, second.json()["body"].as_str()), (StatusCode::OK, Some("a body that waits")));
     assert_eq!(upstreams[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn requests_of_all_workers_are_served_in_the_order_of_their_arrival() {
+    let endpoint = RawEndpoint::start().await;
+    let pool = unchecked(&[endpoint.address()]);
+    let edge =
+        Edge::start(&format!("{pool}max_connections = 1\n[pool.web.timeouts]\nqueue = \"20s\"\nresponse = \"1min\"\n"))
+            .await;
+    let ask = async |number: usize| {
+        let mut client = Raw::open(edge.address()).await;
+        client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await;
+        client
+    };
+    let mut clients = vec![ask(0).await];
+    let mut connection = endpoint.accept().await;
+    assert!(connection.until("\r\n\r\n").await.starts_with("GET /0 "));
+    // Each client connection belongs to a worker that the kernel chooses: all twelve hardly ever to the same one.
+    for number in 1..=12 {
+        clients.push(ask(number).await);
+        queued(&edge, number).await;
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        assert!(client.until("\r\n\r\nok").await.starts_with("HTTP/1.1 200"), "{number}");
+        if number < 12 {
+            let head = connection.until("\r\n\r\n").await;
+            assert!(head.starts_with(&format!("GET /{} ", number + 1)), "{head}");
+        }
+    }
 }
 
 #[tokio::test]

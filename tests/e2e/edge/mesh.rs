@@ -189,6 +189,53 @@ async fn a_replica_whose_answer_lacks_the_text_gets_no_requests_and_no_node_is_b
 }
 
 #[tokio::test]
+async fn connections_are_seldom_asked_without_requests() {
+    let replicas = replicas(2).await;
+    let mesh = Balancer::start(1, &addresses(&replicas), Choice::InTurn).await;
+    let edge = Edge::start(&format!("{}idle_interval = \"7s\"\n", behind_mesh(mesh.nodes()))).await;
+    all_known(&replicas).await;
+    let asked = || replicas.iter().map(|replica| replica.requests_for("/healthz")).sum::<usize>();
+    let (mut count, mut since) = (asked(), Instant::now());
+    // Eight connections are asked twice a second each otherwise, and five more are opened.
+    eventually("no question for two seconds", SOON, async || {
+        if asked() != count {
+            (count, since) = (asked(), Instant::now());
+        }
+        since.elapsed() >= Duration::from_secs(2)
+    })
+    .await;
+    let before = asked();
+    assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
+    eventually("questions on all connections", SOON, async || asked() >= before + 100).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_announces_its_drain_loses_its_other_connections() {
+    let replicas = replicas(2).await;
+    let mesh = Balancer::start(1, &addresses(&replicas), Choice::InTurn).await;
+    let config = behind_mesh(mesh.nodes()).replace("\"500ms\"", "\"1min\"");
+    let edge = Edge::start(&format!("{config}[pool.web.drain]\nheader = \"x-drain\"\n")).await;
+    // Two for each of two workers.
+    eventually("connections", SOON, async || replicas.iter().all(|replica| replica.open_connections() >= 4)).await;
+    let drain = vec![("x-replica".to_owned(), "replica-0".to_owned()), ("x-drain".to_owned(), "1".to_owned())];
+    replicas[0].on("/", Behaviour::Headers(drain));
+    replicas[0].on("/healthz", Behaviour::Drain);
+    let mut client = Connection::http1(edge.address()).await.unwrap();
+    eventually("the announcement", SOON, async || {
+        assert_eq!(client.get("/").await.unwrap().status, StatusCode::OK);
+        replicas[0].requests_for("/") > 0
+    })
+    .await;
+    // The other connections would be asked in a minute.
+    pause(Duration::from_secs(1)).await;
+    for _ in 0..20 {
+        assert_eq!(client.get("/").await.unwrap().status, StatusCode::OK);
+    }
+    assert_eq!(replicas[0].requests_for("/"), 1);
+    assert_eq!(endpoints(&edge.status().await)[0]["state"], "healthy");
+}
+
+#[tokio::test]
 async fn connections_stay_open_when_they_are_asked_by_head() {
     let replicas = replicas(2).await;
     let mesh = Balancer::start(1, &addresses(&replicas), Choice::InTurn).await;
@@ -267,8 +314,15 @@ async fn few_allowed_connections_are_left_to_requests() {
     let config = behind_mesh(mesh.nodes()).replace("mesh = true", "mesh = true\nmax_connections = 2");
     let edge = Edge::start(&config).await;
     let load = Load::on(&[edge.address()]).connections(12).start();
-    eventually("load", SOON, async || load.done() > 300).await;
+    let most = std::cell::Cell::new(0);
+    eventually("load", SOON, async || {
+        most.set(most.get().max(replicas.iter().map(Upstream::open_connections).sum::<usize>()));
+        load.done() > 300
+    })
+    .await;
     super::assert_all_ok(&load.stop().await);
+    // Two, the one of a check, and those that close at this moment.
+    assert!(most.get() <= 5, "{most:?}");
 }
 
 #[tokio::test]

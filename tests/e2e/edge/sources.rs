@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
+    process::Command,
     sync::{Arc, Mutex},
 };
 
@@ -383,6 +384,31 @@ async fn an_untrusted_name_server_is_not_asked_until_its_authority_is_in_the_fil
     source_has(&edge, "web.example", Some("invalid peer certificate")).await;
     assert_eq!(tls.queries("web.example"), 0);
     fs::copy(authority.root_file(), ca(edge.folder.path())).unwrap();
+    is_served(&edge).await;
+}
+
+#[tokio::test]
+async fn authorities_that_cannot_be_read_to_their_end_delay_no_other_decision() {
+    let upstream = Upstream::start().await;
+    let authority = Authority::new();
+    let loopback = IpAddr::from(Ipv4Addr::LOCALHOST).to_string();
+    let tls = Dns::start_with_tls(&authority.issue("dns", &[&loopback])).await;
+    name(&tls, "web.example", &upstream);
+    let folder = tempfile::tempdir().unwrap();
+    let (ca, good) = (folder.path().join("ca.pem"), folder.path().join("good.pem"));
+    // To open a pipe for reading waits until somebody writes, like a mount that hangs.
+    assert!(Command::new("mkfifo").arg(&ca).status().unwrap().success());
+    let config = format!(
+        "[dns]\nca_file = {ca:?}\n{}{LISTENER}[pool.web]\nendpoints = \"web.example:{}\"\n",
+        resolver(format!("tls://{}", tls.tls_address())),
+        upstream.address().port(),
+    );
+    let edge = Edge::start(&config).await;
+    source_has(&edge, "web.example", Some("still being read")).await;
+    let writer = fs::File::options().write(true).open(&ca).unwrap();
+    fs::copy(authority.root_file(), &good).unwrap();
+    fs::rename(&good, &ca).unwrap();
+    drop(writer);
     is_served(&edge).await;
 }
 

@@ -188,6 +188,12 @@ pub(super) struct Traffic {
     /// Host of health checks: a name or an address [default: the endpoint's]
     #[arg(long, value_name = "HOST")]
     pub(super) health_host: Option<String>,
+    /// Method of health checks by HTTP: any but CONNECT [default: GET]
+    #[arg(long, value_name = "METHOD")]
+    pub(super) health_method: Option<String>,
+    /// Further fields of health checks, by HTTP or grpc: NAME=VALUE; no place for secrets [default: none]
+    #[arg(long, value_name = "FIELD", num_args = 1..)]
+    pub(super) health_header: Vec<String>,
     /// Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
     #[arg(long, value_name = "STATUSES")]
     pub(super) health_expect: Option<String>,

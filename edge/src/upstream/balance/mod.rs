@@ -3,6 +3,11 @@
 //! Pure: the candidates, what the worker's last picks left behind, a random number and the request's key go in, an
 //! index comes out. Each worker balances on its own, with its own [`Turns`]; random start positions keep the workers
 //! out of lockstep. The caller counts the active requests of all workers.
+//!
+//! Least requests and peak EWMA compare two that are drawn at random (M. Mitzenmacher, "The Power of Two Choices in
+//! Randomized Load Balancing", IEEE TPDS 12(10), 2001). However many requests there are, the busiest then has only about
+//! `log log n` more than the average of `n` (P. Berenbrink et al., "Balanced Allocations: The Heavily Loaded Case", SIAM
+//! J. Comput. 35(6), 2006), and workers that see the same loads do not all pick the same one.
 
 mod candidates;
 mod draw;
@@ -277,6 +282,44 @@ mod tests {
     }
 
     proptest! {
+        /// Two different ones are drawn, so one of them is better.
+        #[test]
+        fn the_worst_of_several_is_never_picked(
+            policy in prop::sample::select(&[Balance::LeastRequests, Balance::PeakEwma][..]),
+            weights in prop::collection::vec(1_u32..5, 2..12),
+            worst in any::<prop::sample::Index>(),
+            seed in any::<u64>(),
+        ) {
+            let worst = worst.index(weights.len());
+            let mut random = fastrand::Rng::with_seed(seed);
+            // Up to five for each unit of weight, but the worst has six.
+            let load = |(index, weight): (usize, &u32)| u64::from(*weight) * if index == worst { 6 } else { random.u64(..6) };
+            let loads = weights.iter().enumerate().map(load).collect();
+            let candidates = Test { loads, latencies: vec![0.01; weights.len()], ..Test::weighing(&weights) };
+            for _ in 0..100 {
+                prop_assert_ne!(pick(policy, &candidates, None, random.u64(..), None), Some(worst));
+            }
+        }
+
+        #[test]
+        fn requests_that_last_are_spread_by_weight(
+            policy in prop::sample::select(&[Balance::LeastRequests, Balance::PeakEwma][..]),
+            weights in prop::collection::vec(1_u32..5, 2..12),
+            seed in any::<u64>(),
+        ) {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut candidates = Test { latencies: vec![0.01; weights.len()], ..Test::weighing(&weights) };
+            let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+            for _ in 0..50 * total {
+                let picked = pick(policy, &candidates, None, random.u64(..), None).unwrap();
+                candidates.loads[picked] += 1;
+            }
+            // Random draws alone would differ by twenty.
+            for (load, weight) in candidates.loads.iter().zip(&weights) {
+                prop_assert!(*load <= 56 * u64::from(*weight), "{:?} {weights:?}", candidates.loads);
+            }
+        }
+
         #[test]
         fn tried_candidate_is_never_picked_and_an_untried_one_always_is(
             policy in prop::sample::select(&BALANCES[..]).prop_map(|(balance, _)| balance),

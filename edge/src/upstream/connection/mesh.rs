@@ -49,6 +49,8 @@ pub struct Mesh {
     seen: Cell<u64>,
     /// Notified when a connection becomes idle.
     freed: Notify,
+    /// The pool gets no requests, so that its connections are seldom asked.
+    quiet: Cell<bool>,
     /// When the next report is due.
     report_due: Cell<Instant>,
 }
@@ -78,6 +80,7 @@ impl Mesh {
             exploration: RefCell::new(Exploration::new(now)),
             seen: Cell::new(0),
             freed: Notify::new(),
+            quiet: Cell::new(false),
             report_due: Cell::new(now),
         }
     }
@@ -119,15 +122,15 @@ impl Mesh {
         Opening { spread: Rc::clone(&self.spread), node }
     }
 
-    /// Takes the connection whose turn it is of those to nodes that `allow` accepts. Those whose replica should get no
+    /// Takes the connection whose turn it is of those that `allow` accepts. Those whose replica should get no
     /// requests or may not answer are taken only if all are like that, busy ones included. With `ask_kernel` the kernel
     /// decides whether it is open.
-    pub fn take(&self, ask_kernel: bool, allow: impl Fn(u64) -> bool) -> Option<Box<Connection>> {
+    pub fn take(&self, ask_kernel: bool, allow: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
         let is_well = |spread: &Spread, connection: &Connection| {
             let node = connection.endpoint().id;
             connection.link.as_ref().is_none_or(|link| link.is_ready() && !spread.is_suspect(node, link.replica()))
         };
-        let is_allowed = |_: &Spread, connection: &Connection| allow(connection.endpoint().id);
+        let is_allowed = |_: &Spread, connection: &Connection| allow(connection);
         let ready = self.take_open(ask_kernel, false, |spread, connection| {
             is_well(spread, connection) && is_allowed(spread, connection)
         });
@@ -154,6 +157,9 @@ impl Mesh {
                 return Some(connection);
             }
             let (node, replica) = (connection.endpoint().id, connection.link.as_ref().map(Link::replica));
+            if !is_open {
+                connection.note_closed(Instant::now());
+            }
             drop(connection);
             if let Some(replica) = replica {
                 self.doubt(node, replica, Instant::now());
@@ -219,6 +225,19 @@ impl Mesh {
         }
     }
 
+    /// Sets whether the pool gets no requests, so that its connections are seldom asked. When it gets some again, all are
+    /// due to be asked, and there may be new replicas.
+    pub fn set_quiet(&self, quiet: bool, now: Instant) {
+        if self.quiet.replace(quiet) && !quiet {
+            self.warm
+                .borrow_mut()
+                .iter_mut()
+                .filter_map(|connection| connection.link.as_mut())
+                .for_each(|link| link.doubt(now));
+            self.exploration.borrow_mut().news(now);
+        }
+    }
+
     /// Closes idle connections that the endpoint closed, that are too old, and those that were not used for long beyond
     /// the number that `warm` returns for their node, or all if that is `None`.
     pub fn close_unneeded(&self, warm: impl Fn(u64) -> Option<usize>, now: Instant) {
@@ -226,9 +245,11 @@ impl Mesh {
         let closed = self.extract(usize::MAX, |connection| {
             let node = connection.endpoint().id;
             if !connection.is_open() {
+                connection.note_closed(now);
                 lost.push((node, connection.link.as_ref().map_or(0, Link::replica)));
                 return true;
             }
+            connection.note_open(now);
             warm(node).is_none() || !connection.is_young(now)
         });
         drop(closed);
@@ -291,14 +312,14 @@ impl Mesh {
     }
 
     /// Whether one of `workers` must open a connection now to look for replicas. `found` is how often one appeared to
-    /// any of them.
+    /// any of them. While the pool gets no requests, only news are a reason.
     #[must_use]
     pub fn explores(&self, found: u64, workers: usize, now: Instant) -> bool {
         let mut exploration = self.exploration.borrow_mut();
         if self.seen.replace(found) != found || self.spread.borrow().lacks_one() {
             exploration.news(now);
         }
-        exploration.is_due(now, workers, fastrand::f64())
+        (!self.quiet.get() || exploration.is_eager(now)) && exploration.is_due(now, workers, fastrand::f64())
     }
 
     /// Decides whether a connection that was opened to look for replicas stays; see [`plan::judge`]. Returns it if so.
@@ -409,5 +430,50 @@ mod tests {
             assert_eq!(idle, expected, "with {name}");
         }
         assert_eq!(mesh.idle_to(node), Idle { spare: 1, unfit: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_gets_requests_again_asks_on_all_connections_and_looks_for_replicas() {
+        let (listener, queue, start) =
+            (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::default(), Instant::now());
+        let mesh = Mesh::new(&queue, start);
+        let mut connection = connection(&listener, &queue).await;
+        mesh.adopt(&mut connection, start);
+        connection.link().unwrap().asked(Duration::from_secs(3600), start);
+        mesh.put(connection, start);
+        let is_due = |now| mesh.warm.borrow().iter().any(|connection| connection.link.as_ref().unwrap().is_due(now));
+        let later = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        assert!(mesh.explores(0, 1, later(1)), "there are requests");
+        mesh.set_quiet(true, later(2));
+        assert!(!is_due(later(3)) && !mesh.explores(0, 1, later(3)));
+        assert!(mesh.explores(1, 1, later(4)), "another worker found one");
+        assert!(!mesh.explores(1, 1, later(5)));
+        mesh.set_quiet(false, later(6));
+        assert!(is_due(later(6)) && mesh.explores(1, 1, later(6)));
+    }
+
+    #[tokio::test]
+    async fn idle_connections_that_are_found_closed_tell_how_long_they_live() {
+        let (listener, queue) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), Arc::default());
+        let mesh = Mesh::new(&queue, Instant::now());
+        for is_taken in [true, false] {
+            let connection = connection(&listener, &queue).await;
+            let (node, opened) = (Arc::clone(connection.endpoint()), connection.quiet_since);
+            mesh.put(connection, opened);
+            mesh.close_unneeded(|_| Some(9), opened + Duration::from_secs(4));
+            assert_eq!(node.idle_life.limit(Instant::now()), None);
+            let (accepted, _) = listener.accept().await.unwrap();
+            drop(accepted);
+            // Until the runtime knows.
+            while mesh.idle(node.id) > 0 {
+                if is_taken {
+                    assert!(mesh.take(true, |_| true).is_none());
+                } else {
+                    mesh.close_unneeded(|_| Some(9), opened + Duration::from_secs(4));
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(node.idle_life.limit(Instant::now()), Some(Duration::from_secs(2)), "{is_taken}");
+        }
     }
 }

@@ -39,6 +39,7 @@ pub(super) struct IdleStream {
     pub(super) pool: Arc<config::Pool>,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
+    pub(super) quiet_since: Instant,
     pub(super) waits_for_room: bool,
     /// Behind a mesh: what it was known for.
     pub(super) known: Option<Known>,

@@ -49,6 +49,9 @@ impl PooledConnection {
     /// connection becomes idle, or goes to a request that waits for one.
     pub fn finish(&mut self, sent: bool, now: Instant) {
         if let Some(mut connection) = self.release() {
+            if connection.announced_drain() {
+                self.pool.doubt(&connection, now);
+            }
             if sent && connection.is_reusable() && connection.is_young(now) {
                 connection.become_idle(now, &self.pool.buffers);
                 if connection.is_open() {
@@ -163,7 +166,7 @@ impl ConnectionPool {
     }
 
     /// Behind a mesh: makes the idle connections to the node and to the replica of this one due to be asked. If it does
-    /// not answer, others may not either.
+    /// not answer, or what it leads to drains, that concerns others as well.
     pub fn doubt(&self, connection: &Connection, now: Instant) {
         if let Some(link) = &connection.link {
             self.mesh(connection.queue()).doubt(connection.endpoint().id, link.replica(), now);

@@ -162,6 +162,7 @@ impl Connection {
         self.incoming.consume(length);
         self.scanned = 0;
         if announced {
+            self.announced_drain = true;
             self.note_drain();
         }
         let Some((value, framing, keeps_alive)) = parsed else { return Ok(Parsed::Interim) };
@@ -175,8 +176,8 @@ impl Connection {
         Ok(Parsed::Final(value))
     }
 
-    /// Notes that the response announced a drain. Behind a mesh, the node is not what drains, but a task that only this
-    /// connection leads to.
+    /// Notes that the response announced a drain. Behind a mesh, the node is not what drains, but the
+    /// replica that this connection leads to.
     fn note_drain(&self) {
         if !self.pool.mesh && !behind_mesh(&self.pool.sources, self.pool.health.as_ref()) {
             self.endpoint().announce_drain();

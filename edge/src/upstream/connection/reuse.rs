@@ -99,7 +99,7 @@ impl Connection {
 
     /// Notes that the endpoint closed it while it was idle.
     pub fn note_closed(&self, now: Instant) {
-        self.endpoint().idle_life.closed(self.seen_open.saturating_duration_since(self.idle_since), now);
+        self.endpoint().idle_life.closed(self.seen_open.saturating_duration_since(self.quiet_since), now);
     }
 
     /// Whether it may carry a request that cannot be sent again: it has not been idle for so long that the endpoint may
@@ -107,22 +107,23 @@ impl Connection {
     #[must_use]
     pub fn is_fresh(&self, now: Instant) -> bool {
         let limit = self.endpoint().idle_life.limit(now);
-        limit.is_none_or(|limit| now.saturating_duration_since(self.idle_since) < limit)
+        limit.is_none_or(|limit| now.saturating_duration_since(self.quiet_since) < limit)
     }
 
     /// Makes it idle after a complete exchange.
     pub fn become_idle(&mut self, now: Instant, buffers: &BufferPool) {
         self.idle_since = now;
-        self.seen_open = now;
         // It must be asked all the same: a replica that should get no requests may answer them.
         if let Some(link) = &self.link {
             link.answered();
         }
-        self.become_idle_without_request(buffers);
+        self.become_idle_without_request(now, buffers);
     }
 
     /// Makes it idle after it was opened or asked ahead of a request: that is no use of it.
-    pub fn become_idle_without_request(&mut self, buffers: &BufferPool) {
+    pub fn become_idle_without_request(&mut self, now: Instant, buffers: &BufferPool) {
+        self.quiet_since = now;
+        self.seen_open = now;
         self.reused = true;
         self.interim = 0;
         self.incoming.release(buffers);
@@ -133,6 +134,12 @@ impl Connection {
         if let Some(link) = &self.link {
             link.responded(is_error);
         }
+    }
+
+    /// Whether a response announced that what it leads to drains.
+    #[must_use]
+    pub fn announced_drain(&self) -> bool {
+        self.announced_drain
     }
 
     /// Whether it may no longer answer, as another connection of its mesh did not.

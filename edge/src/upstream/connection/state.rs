@@ -34,6 +34,8 @@ pub struct Connection {
     pub(super) body: Reader,
     /// The endpoint accepts another request after this one.
     pub(super) keeps_alive: bool,
+    /// A response announced that what it leads to drains.
+    pub(super) announced_drain: bool,
     /// See [`disable_reuse`](Self::disable_reuse).
     pub(super) reuse_disabled: bool,
     /// See [`wait_for_room`](Self::wait_for_room).
@@ -46,6 +48,9 @@ pub struct Connection {
     pub(super) pool: Arc<config::Pool>,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
+    /// When its last exchange ended, or it was opened. Behind a mesh that may be a question for the health path, which
+    /// is no use of the connection, but restarts the endpoint's own timeout.
+    pub(super) quiet_since: Instant,
     /// When it was last known to be open while it was idle.
     pub(super) seen_open: Instant,
     /// Its request was sent completely, and the head of the response is awaited.
@@ -69,6 +74,7 @@ impl Connection {
             interim: 0,
             body: Reader::new(Framing::None),
             keeps_alive: true,
+            announced_drain: false,
             reuse_disabled: false,
             waits_for_room: false,
             body_idle: pool.timeouts.body_idle,
@@ -76,6 +82,7 @@ impl Connection {
             pool,
             opened: now,
             idle_since: now,
+            quiet_since: now,
             seen_open: now,
             awaits_head: false,
             reused: false,
@@ -160,10 +167,11 @@ impl Connection {
     /// # Errors
     /// The runtime cannot release it. It is closed then.
     pub(super) fn into_place(self) -> io::Result<Place> {
-        let Self { stream, permit, pool, opened, idle_since, waits_for_room, link, .. } = self;
+        let Self { stream, permit, pool, opened, idle_since, quiet_since, waits_for_room, link, .. } = self;
         let stream = stream.into_std()?;
         let known = link.as_ref().map(Link::known);
-        Ok(Place { permit, idle: Some(IdleStream { stream, pool, opened, idle_since, waits_for_room, known }) })
+        let idle = IdleStream { stream, pool, opened, idle_since, quiet_since, waits_for_room, known };
+        Ok(Place { permit, idle: Some(idle) })
     }
 
     /// Takes over the idle connection of a place, for this worker's runtime.
@@ -172,13 +180,13 @@ impl Connection {
     /// There is no connection, or the endpoint has closed it. The permit is for another one.
     pub fn from_place(place: Place, now: Instant) -> Result<Box<Self>, ConnectionPermit> {
         let Place { permit, idle } = place;
-        let Some(IdleStream { stream, pool, opened, idle_since, waits_for_room, known }) = idle else {
-            return Err(permit);
-        };
+        let Some(idle) = idle else { return Err(permit) };
+        let IdleStream { stream, pool, opened, idle_since, quiet_since, waits_for_room, known } = idle;
         let Ok(stream) = TcpStream::from_std(stream) else { return Err(permit) };
         let connection = Self::new(stream, permit, pool, now);
+        let (seen_open, reused) = (quiet_since, true);
         let connection =
-            Self { opened, idle_since, seen_open: idle_since, waits_for_room, known, reused: true, ..connection };
+            Self { opened, idle_since, quiet_since, seen_open, waits_for_room, known, reused, ..connection };
         // This runtime knows nothing of it yet.
         let is_usable = connection.is_open_in_kernel() && connection.endpoint().allows_reuse();
         if is_usable { Ok(Box::new(connection)) } else { Err(connection.permit) }

@@ -105,13 +105,19 @@ impl Exploration {
         self.due = self.due.min(now + LOOK_EAGERLY);
     }
 
+    /// Whether there were news a moment ago.
+    #[must_use]
+    pub fn is_eager(&self, now: Instant) -> bool {
+        now < self.eager_until
+    }
+
     /// Returns whether one of `workers` must open a connection now, and if so, when the next one is due. `chance` is a
     /// fresh random number from 0.0 to 1.0.
     pub fn is_due(&mut self, now: Instant, workers: usize, chance: f64) -> bool {
         if now < self.due {
             return false;
         }
-        let pause = if now < self.eager_until {
+        let pause = if self.is_eager(now) {
             LOOK_EAGERLY
         } else {
             LOOK.saturating_mul(u32::try_from(workers).unwrap_or(u32::MAX)).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))

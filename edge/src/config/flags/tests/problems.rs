@@ -71,11 +71,13 @@ fn duplicates_are_reported() {
 #[test]
 fn settings_of_checks_that_are_turned_off_are_reported() {
     let args = "--no-health --health-path /x --health-port 9 --health-expect any --health-timeout 1s \
-        --health-host a --health-protocol http --health-service b";
+        --health-host a --health-protocol http --health-service b --health-method HEAD --health-header a=b";
     insta::assert_snapshot!(errors(&format!("{MINIMAL} {args}"), &[]), @"
     --health-path: is given, but health checks are turned off: remove one of the two
     --health-host: is given, but health checks are turned off: remove one of the two
     --health-port: is given, but health checks are turned off: remove one of the two
+    --health-method: is given, but health checks are turned off: remove one of the two
+    --health-header: is given, but health checks are turned off: remove one of the two
     --health-expect: is given, but health checks are turned off: remove one of the two
     --health-protocol: is given, but health checks are turned off: remove one of the two
     --health-service: is given, but health checks are turned off: remove one of the two
@@ -93,11 +95,26 @@ fn a_setting_without_effect_is_a_warning() {
 }
 
 #[test]
+fn wrong_fields_of_checks_are_reported_without_their_values() {
+    let args = "--health-path / --health-header s3cret,host=s3cret,a=s3cret,A=s3cret --health-method connect";
+    let errors = errors(&format!("{MINIMAL} {args}"), &[]);
+    insta::assert_snapshot!(errors, @r#"
+    --health-method: "connect" is not a method of health checks: write one such as "GET" or "HEAD"
+    --health-header: lacks `=`: write NAME=VALUE, such as x-probe=edge
+    --health-header: is a flag of its own: write --health-host
+    --health-header: a is given twice: remove one of them
+    "#);
+}
+
+#[test]
 fn settings_of_checks_that_their_protocol_does_not_use_are_warnings() {
     for (args, expected) in [
         ("--health-host a", "--health-host: has no effect without --health-path"),
         ("--health-service a", "--health-service: has no effect without --health-protocol grpc"),
         ("--health-path / --health-service a", "--health-service: has no effect without --health-protocol grpc"),
+        ("--health-method HEAD", "--health-method: has no effect without --health-path"),
+        ("--health-header a=b", "--health-header: has no effect without --health-path"),
+        ("--health-protocol grpc --health-method HEAD", "--health-method: has no effect with --health-protocol grpc"),
         ("--health-protocol tcp --health-path /", "--health-path: has no effect with --health-protocol tcp"),
         ("--health-protocol grpc --health-path /", "--health-path: has no effect with --health-protocol grpc"),
         ("--health-protocol grpc --health-expect 200", "--health-expect: has no effect with --health-protocol grpc"),

@@ -53,6 +53,8 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
           --health-host <HOST>            Host of health checks: a name or an address [default: the endpoint's]
+          --health-method <METHOD>        Method of health checks by HTTP: any but CONNECT [default: GET]
+          --health-header <FIELD>...      Further fields of health checks, by HTTP or grpc: NAME=VALUE; no place for secrets [default: none]
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
           --health-protocol <NAME>        What health checks send: tcp, which only connects, http, or grpc, the gRPC health protocol [default: http with --health-path, otherwise tcp]
           --health-service <NAME>         Service that health checks by gRPC ask about [default: the server as a whole]

@@ -145,6 +145,8 @@ fn every_flag_is_also_a_variable() {
         ("health-path", "/readyz"),
         ("health-port", "9900"),
         ("health-host", "www.example.com"),
+        ("health-method", "HEAD"),
+        ("health-header", "x-probe=edge,x-zone=a"),
         ("health-expect", "200-299,404"),
         ("health-protocol", "http"),
         // It has no effect on HTTP; the test below has it.
@@ -226,6 +228,12 @@ fn every_flag_is_also_a_variable() {
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
         port: Some(9900),
+        method: http::Method::HEAD,
+        headers: ["x-probe", "x-zone"]
+            .into_iter()
+            .zip(["edge", "a"])
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect(),
         host: Some("www.example.com".to_owned()),
         expect: Expect::Statuses(vec![(200, 299), (404, 404)]),
         timeout: Duration::from_secs(22),
@@ -292,6 +300,10 @@ fn checks_are_by_the_protocol_that_a_flag_names_or_a_path_implies() {
     assert_eq!(check("--health-protocol tcp"), HealthCheck::default());
     assert_eq!(check("--health-path /x"), path("/x"));
     assert_eq!(check("--health-protocol http"), path("/"));
+    let headers =
+        vec![("x-probe".parse().unwrap(), "a=b".parse().unwrap()), ("x-zone".parse().unwrap(), "".parse().unwrap())];
+    let posted = HealthCheck { method: http::Method::POST, headers, ..path("/x") };
+    assert_eq!(check("--health-path /x --health-method post --health-header x-probe=a=b X-Zone="), posted);
     let host = Some("cart.example".to_owned());
     let grpc = HealthCheck { grpc: Some("shop.Cart".to_owned()), host, ..HealthCheck::default() };
     assert_eq!(check("--health-protocol grpc --health-service shop.Cart --health-host cart.example"), grpc);

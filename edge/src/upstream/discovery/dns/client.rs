@@ -6,11 +6,11 @@
 
 use std::{
     cell::{OnceCell, RefCell},
-    fs::File,
-    io::{self, Read},
+    io,
     net::SocketAddr,
     path::Path,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -21,14 +21,12 @@ use hickory_resolver::{
     net::NetError,
     proto::rr::{Name, RecordType},
 };
-use net::{pem, tls};
-use rustls::{ClientConfig, RootCertStore};
+use net::tls::{self, AuthorityError};
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use tokio::sync::{Mutex, oneshot};
 
 use super::connector::Connector;
 use crate::config::{Dns, NameServer, Transport};
-
-/// The largest file of certificate authorities that is read, in bytes.
-const MAX_CA_FILE: u64 = 4 << 20;
 
 /// A name server and its client.
 pub(super) struct Server {
@@ -39,19 +37,24 @@ pub(super) struct Server {
     client: RefCell<Option<Client<Connector>>>,
     /// Trusts the authorities of this machine. They are many, and are read once.
     system_trust: OnceCell<ClientConfig>,
+    /// Held while a client is created, so that two queries at the same time share it.
+    connecting: Mutex<()>,
+    /// The thread that reads authorities has the other one.
+    reading: Arc<()>,
 }
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QueryError {
     /// The certificate authorities cannot be used.
-    #[error("{file}: {reason}")]
-    Authorities {
-        /// The path of their file.
-        file: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Authorities(#[from] AuthorityError),
+    /// They are still being read, as from a mount that hangs.
+    #[error("the certificate authorities are still being read")]
+    Reading,
+    /// No thread could be started to read them.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The server gave none, or a negative one.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -79,8 +82,15 @@ impl Server {
     }
 
     fn of(config: NameServerConfig, transport: Transport) -> Self {
-        let (client, system_trust) = (RefCell::default(), OnceCell::new());
-        Self { config, transport, connector: Connector::default(), client, system_trust }
+        Self {
+            config,
+            transport,
+            connector: Connector::default(),
+            client: RefCell::default(),
+            system_trust: OnceCell::new(),
+            connecting: Mutex::default(),
+            reading: Arc::default(),
+        }
     }
 
     /// Queries the server.
@@ -93,14 +103,7 @@ impl Server {
         record_type: RecordType,
         settings: &Dns,
     ) -> Result<Lookup, QueryError> {
-        let present = self.client.borrow().clone();
-        let client = match present {
-            Some(client) => client,
-            None => {
-                let client = self.connect(settings)?;
-                self.client.borrow_mut().insert(client).clone()
-            }
-        };
+        let client = self.client(settings).await?;
         client.lookup(name, record_type).await.map_err(|error| match error {
             NetError::NoConnections => self.connector.failure().unwrap_or(error).into(),
             error => error.into(),
@@ -114,25 +117,49 @@ impl Server {
         }
     }
 
-    fn connect(&self, settings: &Dns) -> Result<Client<Connector>, QueryError> {
+    async fn client(&self, settings: &Dns) -> Result<Client<Connector>, QueryError> {
+        let _connecting = self.connecting.lock().await;
+        let present = self.client.borrow().clone();
+        if let Some(client) = present {
+            return Ok(client);
+        }
+        let client = self.connect(settings).await?;
+        Ok(self.client.borrow_mut().insert(client).clone())
+    }
+
+    async fn connect(&self, settings: &Dns) -> Result<Client<Connector>, QueryError> {
         let config = ResolverConfig::from_name_servers(vec![self.config.clone()]);
         let builder = Client::builder_with_config(config, self.connector.clone());
         let mut builder = builder.with_options(options(settings.timeout));
         if self.transport == Transport::Tls {
-            builder = builder.with_tls_config(match &settings.ca_file {
-                Some(file) => trust(file)?,
-                None => self.system_trust()?,
-            });
+            builder = builder.with_tls_config(self.trust(settings.ca_file.as_deref()).await?);
         }
         Ok(builder.build()?)
     }
 
-    fn system_trust(&self) -> Result<ClientConfig, QueryError> {
-        if let Some(present) = self.system_trust.get() {
+    /// Returns a configuration that trusts the authorities in a file, or those of this machine. A thread of its own reads
+    /// them, since a mount may hang and this one makes all decisions; there is never more than one.
+    async fn trust(&self, file: Option<&Path>) -> Result<ClientConfig, QueryError> {
+        if let (None, Some(present)) = (file, self.system_trust.get()) {
             return Ok(present.clone());
         }
-        let config = tls::client_config(tls::system_roots(), &[]).map_err(|error| NetError::from(error.to_string()))?;
-        Ok(self.system_trust.get_or_init(|| config).clone())
+        if Arc::strong_count(&self.reading) > 1 {
+            return Err(QueryError::Reading);
+        }
+        let (path, reading) = (file.map(Path::to_owned), Arc::clone(&self.reading));
+        let (sender, receiver) = oneshot::channel();
+        let read = move || {
+            let trust = match &path {
+                Some(file) => trust(RootCertStore::empty(), || Ok(tls::read_authorities(file)?)),
+                None => trust(tls::system_roots(), || Ok(Vec::new())),
+            };
+            drop(reading);
+            // Nobody waits for it if the query has timed out.
+            drop(sender.send(trust));
+        };
+        thread::Builder::new().name("authorities".to_owned()).spawn(read).map_err(QueryError::Thread)?;
+        let trust = receiver.await.map_err(|_closed| QueryError::Reading)??;
+        Ok(if file.is_none() { self.system_trust.get_or_init(|| trust).clone() } else { trust })
     }
 }
 
@@ -141,18 +168,11 @@ fn name_in_certificate(server: SocketAddr, settings: &Dns) -> Arc<str> {
     settings.tls_name.clone().unwrap_or_else(|| server.ip().to_string()).into()
 }
 
-/// Returns a configuration that trusts the authorities in a file.
-fn trust(file: &Path) -> Result<ClientConfig, QueryError> {
-    let wrong = |reason: String| QueryError::Authorities { file: file.display().to_string(), reason };
-    let bytes = read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    let authorities = pem::certificates(&bytes).map_err(|fault| wrong(fault.to_string()))?;
-    tls::client_config(RootCertStore::empty(), &authorities).map_err(|error| wrong(error.to_string()))
-}
-
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(file)?.take(MAX_CA_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+fn trust(
+    roots: RootCertStore,
+    listed: impl FnOnce() -> Result<Vec<CertificateDer<'static>>, QueryError>,
+) -> Result<ClientConfig, QueryError> {
+    Ok(tls::client_config(roots, &listed()?).map_err(|error| NetError::from(error.to_string()))?)
 }
 
 fn options(timeout: Duration) -> ResolverOpts {

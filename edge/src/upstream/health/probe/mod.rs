@@ -28,7 +28,7 @@ use self::outcome::Step;
 pub use self::{
     answer::Answer,
     outcome::{Failure, Outcome, Passed},
-    tls::{AuthorityError, Tls, authorities},
+    tls::{Tls, authorities},
 };
 pub(in crate::upstream) use self::{
     http1::{is_expected, request},

@@ -3,13 +3,10 @@
 //! The certificate is verified unless the configuration says otherwise. Every check makes a full handshake: a resumed
 //! session would not show that the certificate has expired or was replaced.
 
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use http::uri::Authority;
-use net::{
-    pem::{self, Fault},
-    tls::{AnyCertificate, client_config, system_roots},
-};
+use net::tls::{AnyCertificate, AuthorityError, client_config, read_authorities, system_roots};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -22,46 +19,13 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::outcome::Failure;
 use crate::config::{HealthCheck, Protocol, TlsCheck, Trust};
 
-/// Why the authorities in a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read: {source}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The file contains no certificates.
-    #[error("{}: {fault}", file.display())]
-    Pem {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        fault: Fault,
-    },
-    /// A certificate in the file cannot be used.
-    #[error("{}: a certificate cannot be used: {source}", file.display())]
-    Certificate {
-        /// The file.
-        file: PathBuf,
-        /// The cause.
-        source: rustls::Error,
-    },
-}
-
 /// Reads the certificates of the authorities in the file that a check names; none if it names no file.
 ///
 /// # Errors
 /// The file cannot be read, or one of its certificates cannot be used.
 pub fn authorities(check: &HealthCheck) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
     let Some(TlsCheck { trust: Trust::File(file), .. }) = &check.tls else { return Ok(Vec::new()) };
-    let text = fs::read(file).map_err(|source| AuthorityError::Read { file: file.clone(), source })?;
-    let listed = pem::certificates(&text).map_err(|fault| AuthorityError::Pem { file: file.clone(), fault })?;
-    let unusable = |source| AuthorityError::Certificate { file: file.clone(), source };
-    client_config(RootCertStore::empty(), &listed).map_err(unusable)?;
-    Ok(listed)
+    read_authorities(file)
 }
 
 /// Makes the handshakes of a pool's checks.
@@ -138,19 +102,5 @@ mod tests {
             assert_eq!(host(authority), expected);
             assert!(ServerName::try_from(expected).is_ok(), "{expected}");
         }
-    }
-
-    #[test]
-    fn a_file_without_authorities_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ca.pem");
-        let tls = TlsCheck { trust: Trust::File(file.clone()), ..TlsCheck::default() };
-        let check = HealthCheck { tls: Some(tls), ..HealthCheck::default() };
-        let error = || authorities(&check).unwrap_err().to_string();
-        assert_eq!(error(), format!("{}: cannot be read: No such file or directory (os error 2)", file.display()));
-        fs::write(&file, "secret").unwrap();
-        assert_eq!(error(), format!("{}: is not PEM: no line begins with `-----BEGIN `", file.display()));
-        fs::write(&file, "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n").unwrap();
-        assert!(error().starts_with(&format!("{}: a certificate cannot be used: ", file.display())), "{}", error());
     }
 }

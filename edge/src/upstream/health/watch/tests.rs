@@ -158,8 +158,10 @@ async fn the_first_request_brings_the_interval_back_at_once() {
                 sleep(Duration::from_secs(1)).await;
             }
             sleep(Duration::from_secs(5)).await;
+            assert!(traffic.is_quiet());
             let since = bench.started.elapsed();
             traffic.note();
+            assert!(!traffic.is_quiet());
             sleep(Duration::from_millis(1)).await;
             assert_eq!(bench.probes_since(since).len(), 1);
             // More requests are no reason for more checks.
