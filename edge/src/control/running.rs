@@ -1,6 +1,7 @@
 //! A running edge as the control thread sees it: reloads, renewed certificates, drain.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     future::pending,
     io,
@@ -22,7 +23,7 @@ use crate::{
     control::{
         bound::{Bound, tls},
         check::secrets,
-        command::Command,
+        command::{Command, receive_waiting},
         inherited::Inherited,
         start_error::StartError,
         takeover::{Event, Offer},
@@ -64,13 +65,18 @@ pub(super) struct Running {
 impl Running {
     /// Waits until every pool has a usable endpoint. Clients that connect in the meantime wait as well; otherwise, an
     /// edge that replaces another one under load would answer them with 503. The wait is limited, because a pool may
-    /// stay empty, and a command ends it.
-    pub(super) async fn find_endpoints(&self, commands: &mpsc::UnboundedReceiver<Command>) {
+    /// stay empty, and a stop ends it. Returns the commands that came meanwhile; a stop is the last.
+    pub(super) async fn find_endpoints(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> VecDeque<Command> {
         let pools = self.shared.snapshot.load_full();
         let is_found = || pools.pools.iter().all(|pool| !pool.snapshot.load().usable().is_empty());
         let end = Instant::now() + FIND_ENDPOINTS;
         let mut look = interval(FIND_INTERVAL);
-        while !is_found() && Instant::now() < end && commands.is_empty() && !commands.is_closed() {
+        let mut early = VecDeque::new();
+        loop {
+            let is_stopped = receive_waiting(commands, &mut early);
+            if is_stopped || is_found() || Instant::now() >= end {
+                return early;
+            }
             look.tick().await;
         }
     }
