@@ -1,6 +1,7 @@
 //! A new edge takes over the sockets of the one that runs, by a Unix socket.
 
 mod interrupted;
+mod user;
 
 use std::{
     fs,
