@@ -49,6 +49,7 @@ mod startup;
 mod sticky;
 mod surplus;
 mod swarm_discovery;
+mod systemd;
 mod takeover;
 mod timeouts;
 mod tls;
