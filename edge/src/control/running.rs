@@ -214,13 +214,16 @@ impl Running {
         Ok(sockets)
     }
 
-    /// Reports that this edge is about to drain, and serves for as long as [`Config::drain_delay`], so that a load
-    /// balancer can notice before connections are refused. Returns the addresses of an edge that takes over meanwhile.
+    /// Reports that this edge is about to drain, and accepts connections for as long as [`Config::drain_delay`], so that
+    /// a load balancer can notice before they are refused. Meanwhile clients are told to connect anew, perhaps elsewhere:
+    /// the fewer are left, the sooner the edge ends after it has closed its sockets. Returns the addresses of an edge
+    /// that takes over meanwhile.
     pub(super) async fn announce_drain(&self, offer: &mut Option<Offer>) -> Option<Vec<SocketAddr>> {
         self.admin_state.draining.store(true, Relaxed);
         let delay = self.shared.snapshot.load().config.drain_delay;
         if !delay.is_zero() {
             tracing::info!(delay = %humantime::format_duration(delay), "not ready any more; the drain begins after the delay");
+            self.workers.wind_down();
         }
         let end = Instant::now() + delay;
         let Some(offer) = offer else {
@@ -263,6 +266,7 @@ impl Running {
         let Self { shared, manager: _manager, workers, bound, inherited, log, admin_end, admin_socket, .. } = self;
         drop((inherited, admin_socket));
         let longest = shared.snapshot.load().config.drain;
+        tracing::info!(drain = %humantime::format_duration(longest), "no more connections are accepted; open requests may finish");
         let hand_over = async {
             successor(&bound).await;
             tracing::info!("another process serves now; the status page, metrics and health are left to it");

@@ -47,6 +47,8 @@ pub(super) async fn drive<C: Future + Unpin>(
     let mut drained = Some(Box::pin(worker.drained()));
     let mut registered = false;
     let mut grace = None;
+    // Who connects during a drain and hears the announcement before the first request would connect anew at once.
+    let is_new = worker.is_draining();
     let shedding: Rc<dyn shedding::Client> = Rc::<ClientActivity>::clone(activity);
     let _added = worker.clients.add(Rc::downgrade(&shedding));
     drop(shedding);
@@ -66,8 +68,10 @@ pub(super) async fn drive<C: Future + Unpin>(
             drained = None;
             grace = Some(Box::pin(sleep(DRAIN_GRACE)));
         }
-        if grace.as_mut().is_some_and(|over| !activity.close_may_race_a_request() || over.as_mut().poll(cx).is_ready())
-        {
+        if grace.as_mut().is_some_and(|over| {
+            let may_announce = if is_new { activity.is_busy() } else { !activity.close_may_race_a_request() };
+            may_announce || over.as_mut().poll(cx).is_ready()
+        }) {
             grace = None;
             close_when_done(Pin::new(&mut *connection));
             activity.start_closing();

@@ -175,12 +175,12 @@ fn limit_unsent(socket: &impl AsFd) {
     let _unsupported = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Accepts connections until the worker drains or the sender of `stop` is dropped.
+/// Accepts connections until the sender of `stop` is dropped.
 pub async fn accept(
     worker: Rc<Worker>,
     socket: std::net::TcpListener,
     listener: Arc<Listener>,
-    mut stop: oneshot::Receiver<Infallible>,
+    stop: oneshot::Receiver<Infallible>,
 ) {
     limit_unsent(&socket);
     let socket = match TcpListener::from_std(socket) {
