@@ -140,6 +140,7 @@ impl Signals {
                 }
             }
             if commands.send(Command::Drain).is_ok() {
+                tracing::info!("told to stop");
                 stops.exit_on_next().await;
             }
         });

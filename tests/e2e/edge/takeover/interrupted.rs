@@ -116,6 +116,7 @@ async fn an_edge_that_is_stopped_while_it_waits_for_the_sockets_takes_nothing_ov
             second.hang_up();
         }
         second.terminate();
+        second.line("told to stop").await;
         first.process.thaw();
         assert_eq!(second.exit(SOON).await.code(), Some(0), "{:#?}", second.lines());
         assert!(!second.lines().iter().any(|line| line.contains("has taken over")), "{:#?}", second.lines());
