@@ -48,9 +48,8 @@ async fn another_user_can_neither_take_over_nor_be_taken_over_from() {
     }
     try_it("belongs to another user").await;
 
-    // A client that does not look at the file is refused by the edge.
-    let script = "use IO::Socket::UNIX; my $edge = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!;
-        $edge->autoflush; print $edge qq(edge-takeover 1\n); print <$edge>;";
+    // A client that does not look at the file is refused by the edge, before it has said anything.
+    let script = "use IO::Socket::UNIX; my $edge = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!; print <$edge>;";
     let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "perl", "-e", script];
     let (_, output) = Process::of("setpriv").args(user).arg(place.socket()).start().output(SOON).await;
     assert!(output.contains("refused the new edge runs as another user"), "{output}");
