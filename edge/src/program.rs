@@ -64,6 +64,12 @@ fn run(settings: Settings) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot watch for signals: {error}"), CANNOT_RUN),
     };
+    // Before a takeover, which may wait for the edge that runs: a stop that arrives meanwhile counts.
+    let (sender, commands) = mpsc::unbounded_channel();
+    let thread = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &sender));
+    if let Err(error) = thread {
+        return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
+    }
     let edge = match Edge::inherit(config, inherited) {
         Ok(edge) => edge,
         Err(
@@ -80,11 +86,6 @@ fn run(settings: Settings) -> ExitCode {
     }
     if let Some(address) = edge.admin_address() {
         tracing::info!(%address, "status page, metrics and health");
-    }
-    let (sender, commands) = mpsc::unbounded_channel();
-    let thread = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &sender));
-    if let Err(error) = thread {
-        return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
     }
     let serving = || {
         if let Err(error) = process::notify_ready() {
@@ -139,6 +140,7 @@ impl Signals {
                 }
             }
             if commands.send(Command::Drain).is_ok() {
+                tracing::info!("told to stop");
                 stops.exit_on_next().await;
             }
         });

@@ -49,7 +49,8 @@ impl Bound {
             }
         };
         let for_workers = inherited::share(&sockets, workers).map_err(failed)?;
-        let listener = Arc::new(Listener::new(address, config.clone(), is_inherited));
+        let listener =
+            Arc::new(Listener::new(address, config.clone(), is_inherited, [sockets.len(), for_workers.len()]));
         let mut bound = Self { listener, sockets, for_workers, tls: None };
         bound.present(tls);
         Ok(bound)

@@ -1,5 +1,9 @@
 //! Commands to a running edge.
 
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc::{self, error::TryRecvError};
+
 use crate::config::Config;
 
 /// A command from the owner of a running edge.
@@ -11,4 +15,20 @@ pub enum Command {
     ReloadFailed(String),
     /// Stop accepting connections, let open requests finish within [`Config::drain`], and end.
     Drain,
+}
+
+/// Moves the commands that wait, up to a stop, to `early`. Returns whether there was a stop.
+pub(super) fn receive_waiting(commands: &mut mpsc::UnboundedReceiver<Command>, early: &mut VecDeque<Command>) -> bool {
+    loop {
+        let command = match commands.try_recv() {
+            Ok(command) => command,
+            Err(TryRecvError::Empty) => return false,
+            Err(TryRecvError::Disconnected) => Command::Drain,
+        };
+        let is_stop = matches!(command, Command::Drain);
+        early.push_back(command);
+        if is_stop {
+            return true;
+        }
+    }
 }

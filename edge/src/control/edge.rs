@@ -12,10 +12,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{
     runtime::{Builder, LocalOptions},
-    sync::{
-        mpsc::{self, error::TryRecvError},
-        oneshot,
-    },
+    sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval},
 };
 
@@ -193,15 +190,10 @@ impl Edge {
             admin_socket,
             admin_end,
         };
-        running.find_endpoints(&commands).await;
-        let (mut offer, mut early) = (None, None);
+        let mut early = running.find_endpoints(&mut commands).await;
+        let mut offer = None;
         if let Some(start) = takeover {
-            early = match commands.try_recv() {
-                Ok(command) => Some(command),
-                Err(TryRecvError::Empty) => None,
-                Err(TryRecvError::Disconnected) => Some(Command::Drain),
-            };
-            if start.is_takeover() && matches!(early, Some(Command::Drain)) {
+            if start.is_takeover() && matches!(early.back(), Some(Command::Drain)) {
                 tracing::info!("stopped before this edge took over; the other one goes on");
                 return Ok(());
             }
@@ -220,7 +212,7 @@ impl Edge {
         certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let successor = loop {
             let command = async {
-                match early.take() {
+                match early.pop_front() {
                     Some(command) => Some(command),
                     None => commands.recv().await,
                 }

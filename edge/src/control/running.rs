@@ -1,6 +1,7 @@
 //! A running edge as the control thread sees it: reloads, renewed certificates, drain.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     future::pending,
     io,
@@ -22,7 +23,7 @@ use crate::{
     control::{
         bound::{Bound, tls},
         check::secrets,
-        command::Command,
+        command::{Command, receive_waiting},
         inherited::Inherited,
         start_error::StartError,
         takeover::{Event, Offer},
@@ -64,13 +65,18 @@ pub(super) struct Running {
 impl Running {
     /// Waits until every pool has a usable endpoint. Clients that connect in the meantime wait as well; otherwise, an
     /// edge that replaces another one under load would answer them with 503. The wait is limited, because a pool may
-    /// stay empty, and a command ends it.
-    pub(super) async fn find_endpoints(&self, commands: &mpsc::UnboundedReceiver<Command>) {
+    /// stay empty, and a stop ends it. Returns the commands that came meanwhile; a stop is the last.
+    pub(super) async fn find_endpoints(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> VecDeque<Command> {
         let pools = self.shared.snapshot.load_full();
         let is_found = || pools.pools.iter().all(|pool| !pool.snapshot.load().usable().is_empty());
         let end = Instant::now() + FIND_ENDPOINTS;
         let mut look = interval(FIND_INTERVAL);
-        while !is_found() && Instant::now() < end && commands.is_empty() && !commands.is_closed() {
+        let mut early = VecDeque::new();
+        loop {
+            let is_stopped = receive_waiting(commands, &mut early);
+            if is_stopped || is_found() || Instant::now() >= end {
+                return early;
+            }
             look.tick().await;
         }
     }
@@ -208,13 +214,16 @@ impl Running {
         Ok(sockets)
     }
 
-    /// Reports that this edge is about to drain, and serves for as long as [`Config::drain_delay`], so that a load
-    /// balancer can notice before connections are refused. Returns the addresses of an edge that takes over meanwhile.
+    /// Reports that this edge is about to drain, and accepts connections for as long as [`Config::drain_delay`], so that
+    /// a load balancer can notice before they are refused. Meanwhile clients are told to connect anew, perhaps elsewhere:
+    /// the fewer are left, the sooner the edge ends after it has closed its sockets. Returns the addresses of an edge
+    /// that takes over meanwhile.
     pub(super) async fn announce_drain(&self, offer: &mut Option<Offer>) -> Option<Vec<SocketAddr>> {
         self.admin_state.draining.store(true, Relaxed);
         let delay = self.shared.snapshot.load().config.drain_delay;
         if !delay.is_zero() {
             tracing::info!(delay = %humantime::format_duration(delay), "not ready any more; the drain begins after the delay");
+            self.workers.wind_down();
         }
         let end = Instant::now() + delay;
         let Some(offer) = offer else {
@@ -257,6 +266,7 @@ impl Running {
         let Self { shared, manager: _manager, workers, bound, inherited, log, admin_end, admin_socket, .. } = self;
         drop((inherited, admin_socket));
         let longest = shared.snapshot.load().config.drain;
+        tracing::info!(drain = %humantime::format_duration(longest), "no more connections are accepted; open requests may finish");
         let hand_over = async {
             successor(&bound).await;
             tracing::info!("another process serves now; the status page, metrics and health are left to it");

@@ -27,6 +27,8 @@ pub enum WorkerCommand {
     Listen(TcpListener, Arc<Listener>),
     /// Stop accepting connections there; open connections stay open.
     Unlisten(Arc<Listener>),
+    /// Announce to all clients that their connections close, and go on accepting.
+    WindDown,
     /// Stop accepting connections everywhere, and end when the last connection closes, or after this duration at the
     /// latest.
     Drain(Duration),
@@ -58,12 +60,14 @@ pub async fn run(
             Some(WorkerCommand::Unlisten(listener)) => {
                 accepting.remove(&Arc::as_ptr(&listener));
             }
+            Some(WorkerCommand::WindDown) => worker.drain(),
             Some(WorkerCommand::Drain(longest)) => break longest,
             None => break Duration::ZERO,
         }
     };
-    // An accept loop ends by itself, after it has accepted every waiting connection.
     worker.drain();
+    // An accept loop ends after it has accepted every waiting connection.
+    drop(accepting);
     while loops.join_next().await.is_some() {}
     if timeout(longest, worker.emptied()).await.is_err() {
         tracing::warn!(worker = index, open = worker.open(), "connections were cut off at the end of the drain");

@@ -71,6 +71,13 @@ impl WorkerThreads {
         }
     }
 
+    /// Makes all workers close their connections as soon as they can, while they accept further ones.
+    pub fn wind_down(&self) {
+        for member in &self.0 {
+            member.command(WorkerCommand::WindDown);
+        }
+    }
+
     /// Makes all workers finish within `longest`, and waits until they have.
     pub async fn drain(self, longest: Duration) {
         for member in &self.0 {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::{
     io::deadline::Deadline,
@@ -33,6 +33,14 @@ pub(super) enum Ended<T> {
     Shed,
 }
 
+/// The time until a connection announces its close although it has no request.
+struct Grace {
+    over: Pin<Box<Sleep>>,
+    /// Whether the client connected during the drain. If it heard the announcement before its first request, it would
+    /// connect anew at once.
+    is_new: bool,
+}
+
 /// Runs a connection until it ends or times out by [`ClientActivity::due`]. When the worker drains, the request in
 /// progress is the last one, or the next one if it arrives within [`DRAIN_GRACE`].
 pub(super) async fn drive<C: Future + Unpin>(
@@ -46,7 +54,7 @@ pub(super) async fn drive<C: Future + Unpin>(
     let mut deadline = Deadline::new(Instant::now());
     let mut drained = Some(Box::pin(worker.drained()));
     let mut registered = false;
-    let mut grace = None;
+    let mut grace: Option<Box<Grace>> = None;
     let shedding: Rc<dyn shedding::Client> = Rc::<ClientActivity>::clone(activity);
     let _added = worker.clients.add(Rc::downgrade(&shedding));
     drop(shedding);
@@ -64,10 +72,12 @@ pub(super) async fn drive<C: Future + Unpin>(
             && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
         {
             drained = None;
-            grace = Some(Box::pin(sleep(DRAIN_GRACE)));
+            grace = Some(Box::new(Grace { over: Box::pin(sleep(DRAIN_GRACE)), is_new: !registered }));
         }
-        if grace.as_mut().is_some_and(|over| !activity.close_may_race_a_request() || over.as_mut().poll(cx).is_ready())
-        {
+        if grace.as_mut().is_some_and(|grace| {
+            let may_announce = if grace.is_new { activity.is_busy() } else { !activity.close_may_race_a_request() };
+            may_announce || grace.over.as_mut().poll(cx).is_ready()
+        }) {
             grace = None;
             close_when_done(Pin::new(&mut *connection));
             activity.start_closing();

@@ -2,13 +2,13 @@
 
 use std::{
     convert::Infallible,
-    io,
+    io, mem,
     net::SocketAddr,
     os::fd::AsFd,
     pin::pin,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering::Relaxed},
     },
     time::Duration,
@@ -52,6 +52,13 @@ pub struct Listener {
     /// Whether a successor has the sockets, a [`Successor`]. Set by the control thread, read when a worker stops
     /// accepting.
     successor: AtomicU8,
+    /// Sockets that wait to be closed together, each put there by its worker when it has stopped accepting. See
+    /// [`hand_over`].
+    closing: Mutex<Vec<std::net::TcpListener>>,
+    /// The number of sockets. Workers share some after a takeover from an edge with fewer workers.
+    sockets: usize,
+    /// The number of accept loops: a worker has one for each socket that it uses.
+    loops: usize,
 }
 
 /// What another edge does with the sockets of a listener.
@@ -67,10 +74,19 @@ pub enum Successor {
 }
 
 impl Listener {
-    /// Creates a listener without TLS for a bound address.
+    /// Creates a listener without TLS for a bound address with so many sockets and accept loops.
     #[must_use]
-    pub fn new(address: SocketAddr, config: config::Listener, inherited: bool) -> Self {
-        Self { address, config, inherited, tls: ArcSwapOption::empty(), successor: AtomicU8::new(0) }
+    pub fn new(address: SocketAddr, config: config::Listener, inherited: bool, [sockets, loops]: [usize; 2]) -> Self {
+        Self {
+            address,
+            config,
+            inherited,
+            tls: ArcSwapOption::empty(),
+            successor: AtomicU8::new(0),
+            closing: Mutex::default(),
+            sockets,
+            loops,
+        }
     }
 
     /// Sets what another edge does with the sockets.
@@ -175,12 +191,12 @@ fn limit_unsent(socket: &impl AsFd) {
     let _unsupported = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Accepts connections until the worker drains or the sender of `stop` is dropped.
+/// Accepts connections until the sender of `stop` is dropped.
 pub async fn accept(
     worker: Rc<Worker>,
     socket: std::net::TcpListener,
     listener: Arc<Listener>,
-    mut stop: oneshot::Receiver<Infallible>,
+    stop: oneshot::Receiver<Infallible>,
 ) {
     limit_unsent(&socket);
     let socket = match TcpListener::from_std(socket) {
@@ -191,25 +207,47 @@ pub async fn accept(
         }
     };
     let stopped = async {
-        tokio::select! {
-            () = worker.drained() => {}
-            _ = &mut stop => {}
-        }
+        let Err(_dropped) = stop.await;
     };
     accept_until(&worker, &listener, &socket, stopped).await;
     if listener.has_successor(Successor::Serves) {
         // The queue stays, and what waits in it is accepted there.
         return;
     }
-    if listener.config.reuse_port && !listener.inherited && !listener.has_successor(Successor::Starts) {
+    let is_shared = listener.config.reuse_port && !listener.inherited && !listener.has_successor(Successor::Starts);
+    if is_shared {
+        // Each worker does it, and the second time changes nothing.
+        if let Err(error) = hand_over::steer(&socket, listener.address, listener.sockets) {
+            tracing::warn!(address = %listener.address, %error, "some connections may have to wait a second");
+        }
         if let Err(error) = hand_over::refuse_handshakes(&socket) {
             tracing::warn!(address = %listener.address, %error, "some connections may be reset instead of handed over");
         }
         accept_until(&worker, &listener, &socket, tokio::time::sleep(hand_over::HANDSHAKE)).await;
     }
-    if let Err(error) = accept_waiting(&worker, &listener, socket) {
+    if let Err(error) = close(&worker, &listener, socket, is_shared) {
         tracing::warn!(address = %listener.address, %error, "cannot accept all waiting connections");
     }
+}
+
+/// Closes the socket; one that is steered past, together with the last of its listener: while some are closed, the
+/// program would choose the others.
+fn close(worker: &Rc<Worker>, listener: &Arc<Listener>, socket: TcpListener, is_shared: bool) -> io::Result<()> {
+    let socket = socket.into_std()?;
+    if !is_shared {
+        return accept_waiting(worker, listener, &socket);
+    }
+    let sockets = {
+        let mut closing = listener.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        closing.push(socket);
+        if closing.len() < listener.loops { Vec::new() } else { mem::take(&mut *closing) }
+    };
+    // Also handshakes that ended after their own worker looked.
+    let accepted = sockets.iter().try_for_each(|socket| accept_waiting(worker, listener, socket));
+    if let Some(socket) = sockets.first() {
+        hand_over::stop_steering(socket);
+    }
+    accepted
 }
 
 /// Accepts connections until `stopped` completes, even if there is always a further one or each attempt fails.
@@ -262,8 +300,7 @@ fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, stream: TcpStream, peer:
 }
 
 /// Accepts the connections that are established but not accepted. Closing the socket would reset them.
-fn accept_waiting(worker: &Rc<Worker>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
-    let socket = socket.into_std()?;
+fn accept_waiting(worker: &Rc<Worker>, listener: &Arc<Listener>, socket: &std::net::TcpListener) -> io::Result<()> {
     // As many as fit into the queue. One that several processes share may never be empty.
     for _ in 0..=BACKLOG {
         match socket.accept() {
@@ -335,7 +372,7 @@ mod tests {
     #[test]
     fn address_is_taken_while_another_socket_listens_there() {
         let (held, address) = bind(&at("127.0.0.1:0"), 2, &[]).unwrap();
-        let listener = Listener::new(address, at(&address.to_string()), false);
+        let listener = Listener::new(address, at(&address.to_string()), false, [2, 2]);
         assert!(listener.is_taken());
         drop(held);
         assert!(!listener.is_taken());

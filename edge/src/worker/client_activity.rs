@@ -163,11 +163,17 @@ impl ClientActivity {
         self.state.get().phase
     }
 
+    /// Whether a request is in progress.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.state.get().is_busy()
+    }
+
     /// Whether closing now could lose a request that the client has already sent. On HTTP/2, GOAWAY names the last
     /// request that was seen.
     #[must_use]
     pub fn close_may_race_a_request(&self) -> bool {
-        !self.multiplexed.get() && !self.state.get().is_busy()
+        !self.multiplexed.get() && !self.is_busy()
     }
 
     /// When a byte last moved in either direction.

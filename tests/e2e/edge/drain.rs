@@ -81,6 +81,28 @@ async fn a_response_during_a_drain_announces_the_close() {
 }
 
 #[tokio::test]
+async fn connections_close_in_the_drain_delay_while_others_are_accepted() {
+    let upstream = Upstream::start().await;
+    let config = format!("drain_delay = \"1h\"\n{}", unchecked(&[upstream.address()]));
+    let mut edge = Edge::start(&config).await;
+    let mut old = [Connection::http1(edge.address()).await.unwrap(), Connection::http2(edge.address()).await.unwrap()];
+    for connection in &mut old {
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+    }
+    edge.process.terminate();
+    edge.process.line("the drain begins after the delay").await;
+    for connection in &old {
+        eventually("the end of an idle connection", SOON, async || connection.is_closed()).await;
+    }
+    let new = [Connection::http1(edge.address()).await.unwrap(), Connection::http2(edge.address()).await.unwrap()];
+    for mut connection in new {
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+        eventually("the end of a connection after its request", SOON, async || connection.is_closed()).await;
+    }
+    assert_eq!(edge.process.exited(), None);
+}
+
+#[tokio::test]
 async fn open_http2_streams_are_answered_and_the_connection_closes() {
     let upstream = Upstream::start().await;
     upstream.hang();

@@ -50,6 +50,7 @@ mod sticky;
 mod surplus;
 mod suspicion;
 mod swarm_discovery;
+mod systemd;
 mod takeover;
 mod timeouts;
 mod tls;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::swarm::checker::{Event, Observations};
+use tests::swarm::checker::{Checker, Event, Observations};
 use tests::swarm::cluster::Cluster;
 
 use super::edges::assert_no_visit_failed;
@@ -40,6 +40,7 @@ pub(crate) async fn upgrade(journey: &mut Journey) {
             .await;
         seen.assert_all_counted();
     }
+    replace_edges(cluster, checker).await;
     for (block, what) in [("upgrade", "all updated to version 2"), ("roll-back", "all back to version 1")] {
         let seen = checker
             .round(cluster, "version changed", async |cluster| {
@@ -51,6 +52,30 @@ pub(crate) async fn upgrade(journey: &mut Journey) {
         assert_web_never_failed(&seen);
     }
 }
+
+/// Replaces the edges alone, stop-first and one after the other. The row shows how long an address is without an edge.
+async fn replace_edges(cluster: &mut Cluster, checker: &mut Checker) {
+    let seen = checker
+        .round(cluster, "edges replaced", async |cluster| {
+            // Briefer pauses than those of stack.yml, which the next deployment sets again: they are not part of a gap.
+            let update = "docker service update --quiet --force --update-delay 2s --update-monitor 1s stackdemo_edge";
+            cluster.hosts[0].bash(update, &[], UPDATE).await.expect("an update");
+            for host in &cluster.hosts {
+                let parts = host.run(EDGE_TIMES).await.unwrap_or_else(|error| error.to_string());
+                println!("\n    the newest edge, and the one before:\n{parts}");
+            }
+            Event::new("the edges alone replaced")
+        })
+        .await;
+    assert_no_visit_failed(&seen);
+    assert_web_never_failed(&seen);
+}
+
+/// Prints the start and the end of the last two edges of a host, and when they began and ceased to listen.
+const EDGE_TIMES: &str = "for id in $(docker ps --all --quiet --last 2 --filter name=stackdemo_edge); do
+    docker inspect --format '{{.State.StartedAt}} to {{.State.FinishedAt}}' \"$id\"
+    docker logs --timestamps \"$id\" 2>&1 | grep -E 'listening|no more connections' | cut -c1-160
+done";
 
 /// A version with an empty image, without any program.
 const BAD: &str = "127.0.0.1:5000/stackdemo:3";
