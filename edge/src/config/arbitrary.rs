@@ -120,8 +120,8 @@ fn route() -> impl Strategy<Value = Route> {
     (host, "/[a-z0-9/%\"'.]{0,9}", 0_usize..4, option::of(0..u64::MAX)).prop_map(|(host, path, pool, max_body)| Route {
         host,
         path,
-        pool,
         max_body,
+        ..Route::to(pool)
     })
 }
 

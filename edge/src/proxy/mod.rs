@@ -16,6 +16,7 @@ pub mod request_record;
 pub mod respond;
 mod retry_rules;
 mod retry_state;
+mod rules;
 mod session;
 pub mod upgrade;
 mod wait;

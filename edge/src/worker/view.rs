@@ -3,8 +3,10 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
-    config::{Config, Route},
+    config::Config,
+    error::Kind,
     observe::response_times::ResponseTimes,
+    route::{Asked, Found},
     upstream::{
         PoolHandle,
         balance::{self, Candidates, Key, Turns},
@@ -63,11 +65,12 @@ impl View {
         &self.pools
     }
 
-    /// Returns the route for a request and the pool it leads to.
-    #[must_use]
-    pub fn route(&self, host: &str, path: &str) -> Option<(&Route, &Rc<PoolView>)> {
-        let route = self.snapshot.routes.find(host, path)?;
-        Some((route, self.pools.get(route.pool)?))
+    /// Finds the route for a request.
+    ///
+    /// # Errors
+    /// [`Kind::BadPath`]; see [`RouteTable::find`](crate::route::RouteTable::find).
+    pub fn route<'a>(&self, asked: &Asked<'a>) -> Result<Found<'_, 'a>, Kind> {
+        self.snapshot.routes.find(asked)
     }
 }
 

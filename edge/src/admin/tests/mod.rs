@@ -82,7 +82,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
 }
 
 fn route(host: HostMatch, path: &str, pool: usize) -> Route {
-    Route { host, path: path.to_owned(), pool, max_body: None }
+    Route { host, path: path.to_owned(), ..Route::to(pool) }
 }
 
 fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {

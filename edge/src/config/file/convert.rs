@@ -12,7 +12,7 @@ use std::{
 use settings::{Section, address::overlap, into_values, nearest};
 use toml::Spanned;
 
-use super::{discovery, duplicates::report_duplicates, head_size::head_size, kind, pool};
+use super::{discovery, duplicates::report_duplicates, head_size::head_size, kind, pool, rules::rules};
 use crate::config::{
     AccessLog, CertificateFiles, Config, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
     defaults, value,
@@ -160,10 +160,16 @@ fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Rout
     let hosts = section.list("host", &kind::HOST).unwrap_or_else(|| vec![Spanned::new(span, default.host)]);
     let path = section.get("path", &kind::ROUTE_PATH).unwrap_or(default.path);
     let max_body = section.get("max_body", &kind::SIZE);
-    let pool = pool_index(section, pools);
+    let rules = rules(section);
+    let answers_everything = rules.as_ref().is_some_and(|rules| rules.answer_everything());
+    if answers_everything && section.has("pool") {
+        section.problem("pool", "gets no request, because the route answers all of them: remove pool");
+    }
+    let pool = if answers_everything && !section.has("pool") { 0 } else { pool_index(section, pools) };
     let route = |host: Spanned<HostMatch>| {
         let span = host.span();
-        Spanned::new(span, Route { host: host.into_inner(), path: path.clone(), pool, max_body })
+        let (path, rules) = (path.clone(), rules.clone());
+        Spanned::new(span, Route { host: host.into_inner(), path, pool, max_body, rules })
     };
     hosts.into_iter().map(route).collect()
 }
@@ -220,7 +226,7 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
         return vec![Route::to(0)];
     }
     for (index, pool) in pools.iter().enumerate() {
-        if routes.iter().all(|route| route.get_ref().pool != index) {
+        if routes.iter().all(|route| route.get_ref().pool != index || route.get_ref().answers_everything()) {
             let key = format!("pool.{}", pool.get_ref().name);
             root.warning_at(&pool.span(), &key, "no route names this pool, so it gets no requests");
         }

@@ -1,0 +1,34 @@
+//! What a route does with its requests beside sending them to a pool. Each rule has a file with its settings here, and
+//! one in [`crate::filters`] that applies it.
+
+mod fields;
+mod redirect;
+mod respond;
+pub(crate) mod value;
+
+pub use self::{
+    fields::FieldRules,
+    redirect::{Redirect, RedirectTo},
+    respond::Respond,
+};
+
+/// The rules of a route, in the order in which they are applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Sends the client to another URL.
+    pub redirect: Option<Redirect>,
+    /// Answers without an endpoint.
+    pub respond: Option<Respond>,
+    /// Changes the fields of the request for the endpoint.
+    pub request_fields: FieldRules,
+    /// Changes the fields of the response for the client, also of the edge's own responses.
+    pub response_fields: FieldRules,
+}
+
+impl Rules {
+    /// Whether every request gets its answer here, so that the route needs no pool.
+    #[must_use]
+    pub fn answer_everything(&self) -> bool {
+        self.respond.is_some() || matches!(&self.redirect, Some(Redirect { to: RedirectTo::Url(_), .. }))
+    }
+}
