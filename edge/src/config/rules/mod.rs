@@ -1,6 +1,8 @@
 //! What a route does with its requests beside sending them to a pool. Each rule has a file with its settings here, and
 //! one in [`crate::filters`] that applies it.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod fields;
 mod redirect;
 mod respond;
@@ -26,6 +28,19 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The names of the rules that it has, in the order in which they are applied.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        let Self { redirect, respond, request_fields, response_fields } = self;
+        let has = [
+            (redirect.is_some(), "redirect"),
+            (respond.is_some(), "respond"),
+            (!request_fields.is_empty(), "request_headers"),
+            (!response_fields.is_empty(), "response_headers"),
+        ];
+        has.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect()
+    }
+
     /// Whether every request gets its answer here, so that the route needs no pool.
     #[must_use]
     pub fn answer_everything(&self) -> bool {
