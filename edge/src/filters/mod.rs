@@ -7,11 +7,12 @@
 mod expand;
 mod facts;
 mod fields;
+mod files;
 mod page;
 mod redirect;
 mod respond;
 
-pub use self::{facts::Facts, fields::edits, page::Page};
+pub use self::{facts::Facts, fields::edits, files::RuleFiles, page::Page};
 use crate::{config::rules::Rules, protocol::headers::edits::FieldEdits};
 
 /// What the rules of a route make of a request.
@@ -32,14 +33,14 @@ pub struct RequestEdits {
 
 /// Applies the rules to a request.
 #[must_use]
-pub fn request(rules: &Rules, facts: &Facts<'_>) -> Verdict {
+pub fn request(rules: &Rules, files: &RuleFiles, facts: &Facts<'_>) -> Verdict {
     if let Some(redirect) = &rules.redirect
         && let Some(page) = redirect::apply(redirect, facts)
     {
         return Verdict::Answer(page);
     }
     if let Some(respond) = &rules.respond {
-        return Verdict::Answer(respond::apply(respond));
+        return Verdict::Answer(respond::apply(respond, files));
     }
     Verdict::Forward(RequestEdits { fields: edits(&rules.request_fields, facts) })
 }

@@ -41,5 +41,5 @@ pub(super) fn apply(
     if !edits.is_empty() {
         record.set_edits(Rc::new(edits));
     }
-    filters::request(rules, &facts)
+    filters::request(rules, view.files(), &facts)
 }

@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use crate::{
     config::Config,
     error::Kind,
+    filters::RuleFiles,
     observe::response_times::ResponseTimes,
     route::{Asked, Found},
     upstream::{
@@ -57,6 +58,12 @@ impl View {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.snapshot.config
+    }
+
+    /// What the files of the rules of routes contain.
+    #[must_use]
+    pub fn files(&self) -> &RuleFiles {
+        &self.snapshot.files
     }
 
     /// The pools, in the order of the configuration.

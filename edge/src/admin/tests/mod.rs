@@ -93,7 +93,11 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
     let heartbeats = Arc::new(PerWorker::<Heartbeat>::new(WORKERS));
     heartbeats.iter().for_each(|heartbeat| heartbeat.beat(seconds_ago(1)));
     AdminState {
-        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(
+            Arc::new(config),
+            pools,
+            crate::filters::RuleFiles::default(),
+        ))),
         workers: Arc::new(PerWorker::new(WORKERS)),
         heartbeats,
         listeners: ArcSwap::from_pointee(vec![BoundListener {

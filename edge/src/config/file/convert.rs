@@ -51,7 +51,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let pools = root.named("pool", |name, section| {
         Ok(Spanned::new(section.span(), pool::pool(name, section, folder, &resolver_names)))
     });
-    let routes = root.tables("route", |section| route(section, &pools)).concat();
+    let routes = root.tables("route", |section| route(section, folder, &pools)).concat();
     let uses_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
     if swarm.token_file.is_some() && !pools.iter().any(uses_swarm) {
         let message = "has no effect: no pool has an endpoint such as \"swarm://watch:8080?port=8000\"";
@@ -154,13 +154,13 @@ fn tls(section: &mut Section<'_>, folder: &Path) -> Tls {
 }
 
 /// Creates one route for each host of the section.
-fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Route>> {
+fn route(section: &mut Section<'_>, folder: &Path, pools: &[Spanned<Pool>]) -> Vec<Spanned<Route>> {
     let default = Route::to(0);
     let span = section.span();
     let hosts = section.list("host", &kind::HOST).unwrap_or_else(|| vec![Spanned::new(span, default.host)]);
     let path = section.get("path", &kind::ROUTE_PATH).unwrap_or(default.path);
     let max_body = section.get("max_body", &kind::SIZE);
-    let rules = rules(section);
+    let rules = rules(section, folder);
     let answers_everything = rules.as_ref().is_some_and(|rules| rules.answer_everything());
     if answers_everything && section.has("pool") {
         section.problem("pool", "gets no request, because the route answers all of them: remove pool");

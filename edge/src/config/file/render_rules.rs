@@ -2,9 +2,9 @@
 
 use http::HeaderName;
 
-use super::document::{Document, list, string};
+use super::document::{Document, list, path, string};
 use crate::config::{
-    rules::{FieldRules, Redirect, RedirectTo, Respond, Rules},
+    rules::{Body, FieldRules, Redirect, RedirectTo, Respond, Rules},
     template::Template,
 };
 
@@ -24,7 +24,10 @@ pub(super) fn render_rules(document: &mut Document, rules: &Rules) {
     if let Some(Respond { status, body, content_type }) = respond {
         document.heading("[route.respond]");
         document.key("status", status.as_u16());
-        document.key("body", string(&String::from_utf8_lossy(body)));
+        match body {
+            Body::Text(text) => document.key("body", string(&String::from_utf8_lossy(text))),
+            Body::File(file) => document.key("file", path(file)),
+        }
         document.key("type", string(&String::from_utf8_lossy(content_type.as_bytes())));
     }
     fields(document, "request_headers", request_fields);

@@ -1,22 +1,21 @@
 //! The rules of a route.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use settings::{Section, into_values};
 
 use super::kind;
 use crate::config::{
-    rules::{FieldRules, Redirect, RedirectTo, Respond, Rules, value},
+    rules::{Body, FieldRules, Redirect, RedirectTo, Respond, Rules, value},
     template::Template,
 };
 
 /// Reads the rules of a route; `None` if it has none.
-pub(super) fn rules(section: &mut Section<'_>) -> Option<Arc<Rules>> {
+pub(super) fn rules(section: &mut Section<'_>, folder: &Path) -> Option<Arc<Rules>> {
     let rules = Rules {
         redirect: redirect(section),
-        respond: section.optional("respond", respond),
+        respond: section.optional("respond", |section| respond(section, folder)),
         request_fields: fields(section, "request_headers"),
         response_fields: fields(section, "response_headers"),
     };
@@ -35,12 +34,19 @@ fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
     Some(Redirect { to: to?, status })
 }
 
-fn respond(section: &mut Section<'_>) -> Respond {
-    let default = HeaderValue::from_static("text/plain; charset=utf-8");
+fn respond(section: &mut Section<'_>, folder: &Path) -> Respond {
+    let status = section.get("status", &kind::RESPOND_STATUS).unwrap_or(StatusCode::OK);
+    let text = section.get("body", &kind::TEXT);
+    let file = section.get("file", &kind::FILE).map(|file| folder.join(file));
+    let content_type = section.get("type", &kind::FIELD_VALUE);
+    if text.is_some() && file.is_some() {
+        section.problem("file", "is a second body: remove body or file");
+    }
+    let default = file.as_deref().map_or(value::TEXT_TYPE, value::content_type);
     Respond {
-        status: section.get("status", &kind::RESPOND_STATUS).unwrap_or(StatusCode::OK),
-        body: section.get("body", &kind::TEXT).map(Bytes::from).unwrap_or_default(),
-        content_type: section.get("type", &kind::FIELD_VALUE).unwrap_or(default),
+        status,
+        body: file.map_or_else(|| Body::Text(text.unwrap_or_default().into()), Body::File),
+        content_type: content_type.unwrap_or(HeaderValue::from_static(default)),
     }
 }
 

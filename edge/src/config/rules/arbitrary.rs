@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, StatusCode};
 use proptest::{collection::vec, option, prelude::*};
 
-use super::{FieldRules, Redirect, RedirectTo, Respond, Rules};
+use super::{Body, FieldRules, Redirect, RedirectTo, Respond, Rules};
 use crate::config::template::Template;
 
 /// Rules as the file can state them: without any, a route has none.
@@ -35,9 +35,13 @@ fn redirect() -> impl Strategy<Value = Redirect> {
 
 fn respond() -> impl Strategy<Value = Respond> {
     let status = prop_oneof![200_u16..304, 305_u16..600].prop_map(|status| StatusCode::from_u16(status).unwrap());
-    (status, "\\PC{0,9}", "[a-z]{1,5}/[a-z]{1,5}").prop_map(|(status, body, content_type)| Respond {
+    let body = prop_oneof![
+        "\\PC{0,9}".prop_map(|text| Body::Text(text.into())),
+        "/[a-z]{1,5}\\.html".prop_map(|file| Body::File(file.into())),
+    ];
+    (status, body, "[a-z]{1,5}/[a-z]{1,5}").prop_map(|(status, body, content_type)| Respond {
         status,
-        body: body.into(),
+        body,
         content_type: HeaderValue::from_str(&content_type).unwrap(),
     })
 }

@@ -8,10 +8,12 @@ mod redirect;
 mod respond;
 pub(crate) mod value;
 
+use std::path::Path;
+
 pub use self::{
     fields::FieldRules,
     redirect::{Redirect, RedirectTo},
-    respond::Respond,
+    respond::{Body, Respond},
 };
 
 /// The rules of a route, in the order in which they are applied.
@@ -39,6 +41,14 @@ impl Rules {
             (!response_fields.is_empty(), "response_headers"),
         ];
         has.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect()
+    }
+
+    /// The files with bodies of responses.
+    pub fn pages(&self) -> impl Iterator<Item = &Path> {
+        self.respond.iter().filter_map(|respond| match &respond.body {
+            Body::File(path) => Some(path.as_path()),
+            Body::Text(_) => None,
+        })
     }
 
     /// Whether every request gets its answer here, so that the route needs no pool.

@@ -1,5 +1,7 @@
 //! Answers without an endpoint.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
@@ -9,7 +11,16 @@ pub struct Respond {
     /// From 200 to 599. Default 200.
     pub status: StatusCode,
     /// Default empty.
-    pub body: Bytes,
-    /// Default `text/plain; charset=utf-8`.
+    pub body: Body,
+    /// Default by the extension of the file, else `text/plain; charset=utf-8`.
     pub content_type: HeaderValue,
+}
+
+/// A body of the edge's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// This text.
+    Text(Bytes),
+    /// What the file contains, at most 1 MiB.
+    File(PathBuf),
 }

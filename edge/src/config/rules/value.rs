@@ -1,5 +1,7 @@
 //! Parses single values of rules.
 
+use std::{ffi::OsStr, path::Path};
+
 use http::{HeaderName, HeaderValue, StatusCode, uri::Uri};
 use settings::value::Parsed;
 
@@ -62,6 +64,25 @@ pub(crate) fn respond_status(status: u16) -> Parsed<StatusCode> {
     match StatusCode::from_u16(status) {
         Ok(code) if (200..600).contains(&status) && status != 304 => Ok(code),
         _ => Err(format!("{status} is not the status of a whole response: write one from 200 to 599, except 304")),
+    }
+}
+
+/// The type of a text without one.
+pub(crate) const TEXT_TYPE: &str = "text/plain; charset=utf-8";
+
+/// Returns the `Content-Type` of a file by its extension.
+pub(crate) fn content_type(path: &Path) -> &'static str {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "xml" => "application/xml",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        _ => TEXT_TYPE,
     }
 }
 
