@@ -147,6 +147,8 @@ labelled! {
     Overloaded, "overloaded", Side::Edge;
     /// Neither side of an upgraded connection sent a byte in time.
     TunnelTimeout, "tunnel_timeout", Side::Upstream;
+    /// The path has no meaning, or servers disagree about it and so about the route.
+    BadPath, "bad_path", Side::Downstream;
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! # Modules
 //!
 //! A request passes through the modules in this order, and each module imports only from those to its right:
-//! [`program`] > [`control`] > [`downstream`] > [`proxy`] > [`worker`] > [`upstream`] > [`protocol`], [`observe`] >
+//! [`program`] > [`control`] > [`downstream`] > [`proxy`] > [`worker`] > [`upstream`] > [`filters`] > [`protocol`], [`observe`] >
 //! [`config`], [`io`]. [`dns_check`] and [`admin`] are just above [`downstream`]; every module may use
 //! [`error`] and [`route`].
 //!
@@ -43,6 +43,7 @@ pub mod control;
 pub mod dns_check;
 pub mod downstream;
 pub mod error;
+pub mod filters;
 pub mod io;
 pub mod observe;
 pub mod program;

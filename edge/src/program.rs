@@ -76,6 +76,7 @@ fn run(settings: Settings) -> ExitCode {
             error @ (StartError::Tls(_)
             | StartError::Token(_)
             | StartError::Authority(_)
+            | StartError::RuleFile(_)
             | StartError::AccessLog(_)
             | StartError::Unused(_)),
         ) => return fail(&error, WRONG_SETTING),

@@ -25,7 +25,9 @@ const EDGE: Order<'_> = Order(&[
     &["proxy"],
     &["worker"],
     &["upstream"],
-    &["protocol", "observe", "route"],
+    &["filters"],
+    &["route"],
+    &["protocol", "observe"],
     &["config", "io"],
     &["error"],
 ]);

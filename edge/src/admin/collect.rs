@@ -142,8 +142,12 @@ impl RouteStatus {
                 HostMatch::Suffix(host) => format!("*.{host}"),
             },
             path: route.path.clone(),
-            pool: snapshot.pools.get(route.pool).map(|pool| pool.config.name.clone()).unwrap_or_default(),
+            pool: match snapshot.pools.get(route.pool) {
+                Some(pool) if !route.answers_everything() => pool.config.name.clone(),
+                _ => String::new(),
+            },
             max_body_bytes: route.max_body,
+            rules: route.rules.as_ref().map(|rules| rules.names()).unwrap_or_default(),
         }
     }
 }

@@ -108,6 +108,8 @@ pub struct RouteStatus {
     pub pool: String,
     /// The maximum size of a request body in bytes; `None` for no limit.
     pub max_body_bytes: Option<u64>,
+    /// The names of its rules, in the order in which they are applied.
+    pub rules: Vec<&'static str>,
 }
 
 /// One pool. Counters are sums over all workers since the pool was created.

@@ -18,6 +18,7 @@ use super::{
     HashKey, HealthCheck, HostMatch, Interval, Limits, Listener, MAX_TIER, MAX_WEIGHT, NameServer, Pool, Protocol,
     Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls, TlsCheck, Transport, Trust, UpstreamTimeouts,
     defaults::REPLICA_HEADER,
+    rules::arbitrary::rules,
     value::{BALANCES, MIN_MEMORY},
 };
 
@@ -117,11 +118,11 @@ fn route() -> impl Strategy<Value = Route> {
         name().prop_map(HostMatch::Suffix),
         any::<std::net::Ipv6Addr>().prop_map(|address| HostMatch::Exact(format!("[{address}]"))),
     ];
-    (host, "/[a-z0-9/%\"'.]{0,9}", 0_usize..4, option::of(0..u64::MAX)).prop_map(|(host, path, pool, max_body)| Route {
-        host,
-        path,
-        pool,
-        max_body,
+    let pool = (0_usize..4, option::of(0..u64::MAX));
+    (host, "/[a-z0-9/%\"'.]{0,9}", pool, rules()).prop_map(|(host, path, (pool, max_body), rules)| {
+        let route = Route { host, path, max_body, rules, ..Route::to(pool) };
+        // A route that answers every request has no pool.
+        if route.answers_everything() { Route { pool: 0, ..route } } else { route }
     })
 }
 

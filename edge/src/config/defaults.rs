@@ -90,7 +90,7 @@ impl Route {
     /// Creates a route from every host and path to the pool at this index of [`Config::pools`].
     #[must_use]
     pub fn to(pool: usize) -> Self {
-        Self { host: HostMatch::Any, path: "/".to_owned(), pool, max_body: None }
+        Self { host: HostMatch::Any, path: "/".to_owned(), pool, max_body: None, rules: None }
     }
 }
 

@@ -18,8 +18,10 @@ mod pool;
 pub mod problem;
 mod root;
 mod route;
+pub mod rules;
 mod source;
 mod sticky;
+pub mod template;
 pub mod token;
 pub(crate) mod value;
 

@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 52] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 64] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -26,6 +26,18 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 52] = [
     ("route.host", "any"),
     ("route.pool", "the only pool"),
     ("route.max_body", "unlimited"),
+    ("route.redirect", "none"),
+    ("route.redirect_status", "by method"),
+    ("route.respond.status", "`200`"),
+    ("route.respond.body", "`\"\"`"),
+    ("route.respond.file", "none"),
+    ("route.respond.type", "by `file`, else `\"text/plain; charset=utf-8\"`"),
+    ("route.request_headers.remove", "none"),
+    ("route.request_headers.set", "none"),
+    ("route.request_headers.add", "none"),
+    ("route.response_headers.remove", "none"),
+    ("route.response_headers.set", "none"),
+    ("route.response_headers.add", "none"),
     ("pool.NAME.endpoints", "required"),
     ("pool.NAME.endpoints.address", "required"),
     ("pool.NAME.endpoints.weight", "`1`"),

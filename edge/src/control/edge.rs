@@ -25,6 +25,7 @@ use crate::{
         check::secrets,
         command::Command,
         inherited::Inherited,
+        rule_files,
         running::{Running, next},
         start_error::StartError,
         takeover::{Offer, Start},
@@ -144,11 +145,12 @@ impl Edge {
         serving: impl FnOnce(),
     ) -> Result<(), StartError> {
         let Self { config, workers, bound, admin, admin_socket, inherited, takeover, log, stats } = self;
+        let files = rule_files::load(&config)?;
         let mut manager = Manager::new(workers);
         let pools = manager.apply(&config);
         let memory = Arc::new(Budget::new(config.limits.memory, workers));
         let shared = Arc::new(Shared {
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools, files))),
             stats,
             heartbeats: Arc::new(PerWorker::new(workers)),
             idle_wanted: PerWorker::new(workers),

@@ -9,6 +9,7 @@ mod check;
 mod command;
 mod edge;
 mod inherited;
+mod rule_files;
 mod running;
 mod start_error;
 mod takeover;

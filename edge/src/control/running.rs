@@ -25,6 +25,7 @@ use crate::{
         check::secrets,
         command::{Command, receive_waiting},
         inherited::Inherited,
+        rule_files,
         start_error::StartError,
         takeover::{Event, Offer},
         workers::WorkerThreads,
@@ -91,6 +92,7 @@ impl Running {
             tracing::warn!("changes of `workers`, `admin` and `takeover` take effect only after a restart");
         }
         secrets(&config)?;
+        let files = rule_files::load(&config)?;
         let now = SystemTime::now();
         let mut kept = Vec::new();
         let mut new = Vec::new();
@@ -128,7 +130,7 @@ impl Running {
         }
         let pools = self.manager.apply(&config);
         self.shared.memory.set_limit(config.limits.memory);
-        self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
+        self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools, files)));
         for mut bound in new {
             bound.open(&self.workers);
             self.bound.push(bound);

@@ -6,7 +6,7 @@ use net::tls::AuthorityError;
 
 use crate::{
     config::token::TokenError,
-    control::{inherited::UnusedSocket, takeover::TakeoverError},
+    control::{inherited::UnusedSocket, rule_files::RuleFileError, takeover::TakeoverError},
     downstream::{listener::BindError, tls::TlsError},
 };
 
@@ -22,6 +22,9 @@ pub enum StartError {
     /// The authorities that the health checks of a pool trust cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// A file that a rule of a route names cannot be used.
+    #[error(transparent)]
+    RuleFile(#[from] RuleFileError),
     /// A socket was inherited that the configuration does not use.
     #[error(transparent)]
     Unused(#[from] UnusedSocket),

@@ -24,7 +24,7 @@ pub(super) fn affinity(request: &RequestHead<'_>, client: &Client, pool: &Pool, 
     let key = hash.map(|hash| Key { hash, bound: pool.hash_bound });
     let Some(sticky) = &pool.sticky else { return Affinity { key, ..Affinity::default() } };
     let session = cookie(request.fields, &sticky.cookie).and_then(Tag::parse);
-    Affinity { key, session, https: client.tls || (client.is_trusted() && names_https(request)) }
+    Affinity { key, session, https: is_https(client, request) }
 }
 
 fn key(request: &RequestHead<'_>, client: &Client, pool: &Pool, config: &Config) -> Option<u64> {
@@ -40,6 +40,11 @@ fn key(request: &RequestHead<'_>, client: &Client, pool: &Pool, config: &Config)
         }
         HashKey::Cookie(name) => cookie(request.fields, name).map(hash),
     }
+}
+
+/// Whether the client uses HTTPS, also as a trusted proxy says.
+pub(super) fn is_https(client: &Client, request: &RequestHead<'_>) -> bool {
+    client.tls || (client.is_trusted() && names_https(request))
 }
 
 /// Whether a proxy says that its client uses HTTPS. If there are several, the first speaks of the client.

@@ -40,7 +40,7 @@ pub async fn send<T>(
     record: &mut RequestRecord,
     mut on_head: impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<(T, PooledConnection), Error> {
-    let UpstreamRequest { body, pool, upgrade, to_head, idempotent, affinity } = request;
+    let UpstreamRequest { body, pool, upgrade, to_head, idempotent, affinity, response_edits } = request;
     let whole = pool.handle.config.timeouts.request.map(|allowed| (record.began(), allowed));
     let mut retry_state = RetryState::new(*idempotent && body.stays_whole(), affinity.clone());
     loop {
@@ -49,10 +49,10 @@ pub async fn send<T>(
             Ok(mut pooled) => {
                 let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
                 let cookie = set_cookie(pool, connection.endpoint(), &retry_state);
-                let mut on_head = |head: &ResponseHead<'_>| match &cookie {
-                    None => on_head(head),
-                    Some(cookie) => {
-                        let summary = head.summary.with_cookie(cookie.as_bytes());
+                let mut on_head = |head: &ResponseHead<'_>| match (&cookie, &*response_edits) {
+                    (None, None) => on_head(head),
+                    (cookie, edits) => {
+                        let summary = head.summary.with(cookie.as_ref().map(String::as_bytes), edits.as_deref());
                         on_head(&ResponseHead { summary: &summary, ..*head })
                     }
                 };

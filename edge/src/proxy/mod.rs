@@ -17,6 +17,7 @@ pub mod request_record;
 pub mod respond;
 mod retry_rules;
 mod retry_state;
+mod rules;
 mod session;
 mod suspects;
 pub mod upgrade;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     error::{Error, Kind},
+    filters::Verdict,
     io::patience::Patience,
     protocol::{
         h1::framing::Framing,
@@ -18,7 +19,9 @@ use crate::{
         request::{RequestHead, UpstreamRequest, never},
         request_record::RequestRecord,
         respond::LocalReply,
+        rules,
     },
+    route::Asked,
     upstream::connection::{body_writer::BodyWriter, replay::Replay},
     worker::{View, Worker},
 };
@@ -68,15 +71,25 @@ pub fn prepare(
             &limited
         }
     };
-    let routed = view.route(host.unwrap_or_default(), target.path());
-    let (route, pool) = routed.ok_or_else(|| never(Kind::NoRoute))?;
+    let asked = Asked { host: host.unwrap_or_default(), path: target.path() };
+    let found = view.route(&asked).map_err(never)?;
+    let route = found.route.ok_or_else(|| never(Kind::NoRoute))?;
+    let request_edits = match &route.rules {
+        None => None,
+        Some(rules) => match rules::apply(rules, view, client, request, &asked, &found.path, record) {
+            Verdict::Answer(page) => return Ok(Prepared::Reply(LocalReply::Page(Box::new(page)))),
+            Verdict::Forward(edits) => Some(edits),
+        },
+    };
+    let pool = view.pools().get(route.pool).ok_or_else(|| never(Kind::NoRoute))?;
     record.routed(pool);
     if matches!((framing, route.max_body), (Framing::Length(length), Some(max)) if length > max) {
         return Err(never(Kind::BodyTooLarge));
     }
     let mut head = worker.connections.buffers.take_head();
     let via = pool.handle.config.via;
-    let line = RequestLine::new(method, target.path_and_query, version, host, summary, framing, via);
+    let mut line = RequestLine::new(method, target.path_and_query, version, host, summary, framing, via);
+    line.edits = request_edits.as_ref().map(|edits| &edits.fields);
     write(&mut head, &line, fields, summary, client);
     record.hold_head(head.capacity());
     let config = view.config();
@@ -96,6 +109,7 @@ pub fn prepare(
         to_head: method == "HEAD",
         affinity: affinity(request, client, &pool.handle.config, config),
         idempotent,
+        response_edits: record.edits().map(Rc::clone),
     }))
 }
 

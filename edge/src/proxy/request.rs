@@ -11,7 +11,7 @@ use crate::{
             framing::Framing,
             head::{Field, Target},
         },
-        headers::request::HeaderSummary,
+        headers::{edits::FieldEdits, request::HeaderSummary},
     },
     upstream::{balance::Key, connection::body_writer::BodyWriter, sticky::Tag},
     worker::PoolView,
@@ -49,6 +49,8 @@ pub struct UpstreamRequest {
     pub idempotent: bool,
     /// What ties it to an endpoint.
     pub affinity: Affinity,
+    /// How the route changes the fields of the response; `None` if it does not.
+    pub response_edits: Option<Rc<FieldEdits>>,
 }
 
 /// What ties a request to an endpoint of its pool.

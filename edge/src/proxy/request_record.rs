@@ -13,7 +13,7 @@ use crate::{
         refusals::Refusal,
         stats::{PoolStats, status_class},
     },
-    protocol::h2::fault::Fault,
+    protocol::{h2::fault::Fault, headers::edits::FieldEdits},
     proxy::{request::RequestHead, respond::LocalReply},
     upstream::Endpoint,
     worker::{PoolView, Worker, client_activity::ClientActivity, client_limits::Permit},
@@ -45,6 +45,8 @@ pub struct RequestRecord {
     permit: Option<Permit>,
     /// The size of the head that goes upstream.
     head: usize,
+    /// How the route changes the fields of the response.
+    edits: Option<Rc<FieldEdits>>,
     /// The record for the access log; `None` while the log is off.
     log_record: Option<access_log::Record>,
 }
@@ -80,6 +82,7 @@ impl RequestRecord {
             number,
             permit: None,
             head: 0,
+            edits: None,
             log_record,
         }
     }
@@ -117,6 +120,17 @@ impl RequestRecord {
     pub fn hold_head(&mut self, bytes: usize) {
         self.head = self.head.saturating_add(bytes);
         self.activity.hold(bytes);
+    }
+
+    /// Records how the route changes the fields of the response.
+    pub fn set_edits(&mut self, edits: Rc<FieldEdits>) {
+        self.edits = Some(edits);
+    }
+
+    /// How the route changes the fields of the response; `None` if it does not.
+    #[must_use]
+    pub fn edits(&self) -> Option<&Rc<FieldEdits>> {
+        self.edits.as_ref()
     }
 
     /// Records the pool of the request.
@@ -219,9 +233,10 @@ impl RequestRecord {
     }
 
     /// Records the edge's own reply.
-    pub fn reply(&mut self, reply: LocalReply) {
+    pub fn reply(&mut self, reply: &LocalReply) {
         match reply {
-            LocalReply::Error(kind) => self.fail(kind),
+            LocalReply::Error(kind) => self.fail(*kind),
+            LocalReply::Page(page) => self.error = Some(page.label),
             LocalReply::MaxForwards => {
                 self.error = Some(reply.label());
                 self.worker.stats().max_forwards.add(1);

@@ -5,9 +5,11 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
     error::{Error, Kind},
+    filters::Page,
     protocol::{
         h1::framing::Framing,
         headers::{
+            edits::FieldEdits,
             response::{Persistence, write_end, write_status},
             write_field,
         },
@@ -20,12 +22,14 @@ use crate::{
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A response without an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalReply {
     /// The request failed.
     Error(Kind),
     /// The client asked the edge itself; see [`max_forwards`].
     MaxForwards,
+    /// A rule of the route answers.
+    Page(Box<Page>),
 }
 
 impl LocalReply {
@@ -38,66 +42,88 @@ impl LocalReply {
 
     /// The name in metrics and logs.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub fn label(&self) -> &'static str {
         match self {
             Self::Error(kind) => kind.label(),
             Self::MaxForwards => "max_forwards",
+            Self::Page(page) => page.label,
         }
     }
 
     /// The status.
     #[must_use]
-    pub const fn status(self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
-            Self::Error(kind) => status(kind),
+            Self::Error(kind) => status(*kind),
             Self::MaxForwards => StatusCode::OK,
+            Self::Page(page) => page.status,
         }
     }
 
-    /// Returns the response for an HTTP/2 client.
+    /// Returns the response for an HTTP/2 client, with the changes of its route.
     ///
-    /// Its text names no address, no pool and no underlying error: those are in the log.
+    /// The text of an error names no address, no pool and no underlying error: those are in the log.
     #[must_use]
-    pub fn response(self) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::from_static(self.text().as_bytes()));
+    pub fn response(&self, edits: Option<&FieldEdits>) -> Response<Bytes> {
+        let mut response = Response::new(self.body());
         *response.status_mut() = self.status();
-        response.headers_mut().extend(self.fields());
+        response.headers_mut().extend(self.fields(edits));
         response
     }
 
     /// Writes the same response for an HTTP/1 client, without the body if the request is HEAD. Returns the length of
     /// the body in bytes.
-    pub fn write(self, out: &mut Vec<u8>, to_head: bool, persistence: Persistence, date: &str) -> usize {
-        let (status, text) = (self.status(), self.text());
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        edits: Option<&FieldEdits>,
+        to_head: bool,
+        persistence: Persistence,
+        date: &str,
+    ) -> usize {
+        let (status, body) = (self.status(), self.body());
         write_status(out, status.as_u16(), status.canonical_reason().unwrap_or_default());
-        for (name, value) in self.fields() {
+        for (name, value) in self.fields(edits) {
             write_field(out, name.as_str(), value.as_bytes());
         }
         write_field(out, "date", date.as_bytes());
-        write_end(out, Framing::Length(text.len() as u64), persistence);
+        let framing = if status == StatusCode::NO_CONTENT { Framing::None } else { Framing::Length(body.len() as u64) };
+        write_end(out, framing, persistence);
         if to_head {
             return 0;
         }
-        out.extend_from_slice(text.as_bytes());
-        text.len()
+        out.extend_from_slice(&body);
+        body.len()
     }
 
     /// The fields, except those about the body and the connection.
-    fn fields(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let always = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        ];
-        let retry_after = may_pass_later(self.status()).then_some((header::RETRY_AFTER, RETRY_AFTER));
-        let server = self == Self::MaxForwards;
-        let server = server.then_some((header::SERVER, HeaderValue::from_static(max_forwards::SERVER)));
-        always.into_iter().chain(retry_after).chain(server)
+    fn fields(&self, edits: Option<&FieldEdits>) -> Vec<(HeaderName, HeaderValue)> {
+        let mut fields = match self {
+            Self::Page(page) => page.fields.clone(),
+            Self::Error(_) | Self::MaxForwards => vec![
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
+        };
+        match self {
+            Self::Error(kind) if may_pass_later(status(*kind)) => fields.push((header::RETRY_AFTER, RETRY_AFTER)),
+            Self::MaxForwards => fields.push((header::SERVER, HeaderValue::from_static(max_forwards::SERVER))),
+            Self::Error(_) | Self::Page(_) => {}
+        }
+        if let Some(edits) = edits {
+            fields.retain(|(name, _)| !edits.removes(name.as_str()));
+            fields.extend(edits.add.iter().cloned());
+        }
+        fields
     }
 
-    const fn text(self) -> &'static str {
+    /// The body; none where the status has none (RFC 9110 section 15.3.5).
+    fn body(&self) -> Bytes {
         match self {
-            Self::Error(kind) => text(kind),
-            Self::MaxForwards => max_forwards::ITSELF,
+            Self::Error(kind) => Bytes::from_static(text(*kind).as_bytes()),
+            Self::MaxForwards => Bytes::from_static(max_forwards::ITSELF.as_bytes()),
+            Self::Page(page) if page.status == StatusCode::NO_CONTENT => Bytes::new(),
+            Self::Page(page) => page.body.clone(),
         }
     }
 }
@@ -111,7 +137,7 @@ fn may_pass_later(status: StatusCode) -> bool {
 /// here.
 const fn status(kind: Kind) -> StatusCode {
     match kind {
-        Kind::BadHost | Kind::BadRequest => StatusCode::BAD_REQUEST,
+        Kind::BadHost | Kind::BadPath | Kind::BadRequest => StatusCode::BAD_REQUEST,
         Kind::BadTarget => StatusCode::NOT_IMPLEMENTED,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -134,6 +160,7 @@ const fn status(kind: Kind) -> StatusCode {
 const fn text(kind: Kind) -> &'static str {
     match kind {
         Kind::BadHost => "400: the Host header is missing, repeated or malformed\n",
+        Kind::BadPath => "400: the path is malformed or ambiguous\n",
         Kind::BadTarget => "501: this kind of request target is not supported\n",
         Kind::BadRequest => "400: not a valid HTTP request\n",
         Kind::HeadTooLarge => "431: the request has too many or too long header fields\n",
@@ -182,8 +209,8 @@ mod tests {
     #[test]
     fn the_text_begins_with_the_status_and_only_503_and_429_have_retry_after() {
         for reply in replies() {
-            let response = reply.response();
-            assert!(reply.text().starts_with(response.status().as_str()), "{reply:?}");
+            let response = reply.response(None);
+            assert!(reply.body().starts_with(response.status().as_str().as_bytes()), "{reply:?}");
             let retry_after = response.headers().contains_key(header::RETRY_AFTER);
             assert_eq!(retry_after, [503, 429].contains(&response.status().as_u16()), "{reply:?}");
         }
@@ -193,10 +220,10 @@ mod tests {
     fn both_protocols_get_the_same_response() {
         for reply in replies() {
             let mut out = Vec::new();
-            let sent = reply.write(&mut out, false, Persistence::Close, "today");
+            let sent = reply.write(&mut out, None, false, Persistence::Close, "today");
             let text = String::from_utf8(out).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let response = reply.response();
+            let response = reply.response(None);
             assert_eq!((body.as_bytes(), body.len()), (&response.body()[..], sent));
             assert!(head.starts_with(&format!("HTTP/1.1 {} ", response.status().as_str())), "{head}");
             for (name, value) in response.headers() {
@@ -209,7 +236,7 @@ mod tests {
     #[test]
     fn the_response_to_head_has_the_length_and_no_body() {
         let mut out = Vec::new();
-        assert_eq!(LocalReply::Error(Kind::NoRoute).write(&mut out, true, Persistence::Stays, "today"), 0);
+        assert_eq!(LocalReply::Error(Kind::NoRoute).write(&mut out, None, true, Persistence::Stays, "today"), 0);
         assert!(out.ends_with(b"\r\ncontent-length: 41\r\n\r\n"), "{}", String::from_utf8_lossy(&out));
     }
 }

@@ -19,7 +19,11 @@ pub(crate) fn worker(config: Config, access_log: &config::AccessLog) -> (Rc<Work
     let stats = Arc::new(PerWorker::new(1));
     let log = AccessLog::start(access_log, 1, Arc::clone(&stats)).unwrap();
     let shared = Shared {
-        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), Vec::new()))),
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(
+            Arc::new(config),
+            Vec::new(),
+            crate::filters::RuleFiles::default(),
+        ))),
         stats,
         heartbeats: Arc::new(PerWorker::new(1)),
         idle_wanted: PerWorker::new(1),

@@ -3,8 +3,11 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
-    config::{Config, Route},
+    config::Config,
+    error::Kind,
+    filters::RuleFiles,
     observe::response_times::ResponseTimes,
+    route::{Asked, Found},
     upstream::{
         PoolHandle,
         balance::{self, Candidates, Key, Turns},
@@ -58,17 +61,24 @@ impl View {
         &self.snapshot.config
     }
 
+    /// What the files of the rules of routes contain.
+    #[must_use]
+    pub fn files(&self) -> &RuleFiles {
+        &self.snapshot.files
+    }
+
     /// The pools, in the order of the configuration.
     #[must_use]
     pub fn pools(&self) -> &[Rc<PoolView>] {
         &self.pools
     }
 
-    /// Returns the route for a request and the pool it leads to.
-    #[must_use]
-    pub fn route(&self, host: &str, path: &str) -> Option<(&Route, &Rc<PoolView>)> {
-        let route = self.snapshot.routes.find(host, path)?;
-        Some((route, self.pools.get(route.pool)?))
+    /// Finds the route for a request.
+    ///
+    /// # Errors
+    /// [`Kind::BadPath`]; see [`RouteTable::find`](crate::route::RouteTable::find).
+    pub fn route<'a>(&self, asked: &Asked<'a>) -> Result<Found<'_, 'a>, Kind> {
+        self.snapshot.routes.find(asked)
     }
 }
 

@@ -42,6 +42,7 @@ mod reload;
 mod replay;
 mod retries;
 mod retry_rules;
+mod rules;
 mod slow_start;
 mod smuggling;
 mod sources;

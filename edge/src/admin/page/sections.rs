@@ -167,12 +167,14 @@ fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result 
 /// Writes the section of routes.
 pub(super) fn routes(out: &mut String, status: &Status) -> fmt::Result {
     section(out, "Routes", |out| {
-        table(out, &[("Host", ""), ("Path", ""), ("Pool", ""), ("Max. body", "n")], &status.routes, |route| {
+        let columns = [("Host", ""), ("Path", ""), ("Pool", ""), ("Max. body", "n"), ("Rules", "")];
+        table(out, &columns, &status.routes, |route| {
             [
                 Escaped(&route.host).to_string(),
                 Escaped(&route.path).to_string(),
                 Escaped(&route.pool).to_string(),
                 route.max_body_bytes.map_or_else(|| "unlimited".to_owned(), bytes),
+                if route.rules.is_empty() { "–".to_owned() } else { route.rules.join(", ") },
             ]
         })
     })

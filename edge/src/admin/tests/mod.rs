@@ -82,7 +82,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
 }
 
 fn route(host: HostMatch, path: &str, pool: usize) -> Route {
-    Route { host, path: path.to_owned(), pool, max_body: None }
+    Route { host, path: path.to_owned(), ..Route::to(pool) }
 }
 
 fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
@@ -93,7 +93,11 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
     let heartbeats = Arc::new(PerWorker::<Heartbeat>::new(WORKERS));
     heartbeats.iter().for_each(|heartbeat| heartbeat.beat(seconds_ago(1)));
     AdminState {
-        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(
+            Arc::new(config),
+            pools,
+            crate::filters::RuleFiles::default(),
+        ))),
         workers: Arc::new(PerWorker::new(WORKERS)),
         heartbeats,
         listeners: ArcSwap::from_pointee(vec![BoundListener {

@@ -23,7 +23,11 @@ fn edge(file: Option<&Path>) -> (AdminState, mpsc::Receiver<EndpointOrder>) {
     let admin = busy_edge();
     let before = admin.snapshot.load_full();
     let config = Config { admin_token_file: file.map(Path::to_owned), ..(*before.config).clone() };
-    admin.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), before.pools.clone())));
+    admin.snapshot.store(Arc::new(Snapshot::new(
+        Arc::new(config),
+        before.pools.clone(),
+        crate::filters::RuleFiles::default(),
+    )));
     let (orders, received) = mpsc::channel(1);
     (AdminState { orders, ..admin }, received)
 }

@@ -12,7 +12,7 @@ use std::{
 use settings::{Section, address::overlap, into_values, nearest};
 use toml::Spanned;
 
-use super::{discovery, duplicates::report_duplicates, head_size::head_size, kind, pool};
+use super::{discovery, duplicates::report_duplicates, head_size::head_size, kind, pool, rules::rules};
 use crate::config::{
     AccessLog, CertificateFiles, Config, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
     defaults, value,
@@ -51,7 +51,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let pools = root.named("pool", |name, section| {
         Ok(Spanned::new(section.span(), pool::pool(name, section, folder, &resolver_names)))
     });
-    let routes = root.tables("route", |section| route(section, &pools)).concat();
+    let routes = root.tables("route", |section| route(section, folder, &pools)).concat();
     let uses_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
     if swarm.token_file.is_some() && !pools.iter().any(uses_swarm) {
         let message = "has no effect: no pool has an endpoint such as \"swarm://watch:8080?port=8000\"";
@@ -154,16 +154,22 @@ fn tls(section: &mut Section<'_>, folder: &Path) -> Tls {
 }
 
 /// Creates one route for each host of the section.
-fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Route>> {
+fn route(section: &mut Section<'_>, folder: &Path, pools: &[Spanned<Pool>]) -> Vec<Spanned<Route>> {
     let default = Route::to(0);
     let span = section.span();
     let hosts = section.list("host", &kind::HOST).unwrap_or_else(|| vec![Spanned::new(span, default.host)]);
     let path = section.get("path", &kind::ROUTE_PATH).unwrap_or(default.path);
     let max_body = section.get("max_body", &kind::SIZE);
-    let pool = pool_index(section, pools);
+    let rules = rules(section, folder);
+    let answers_everything = rules.as_ref().is_some_and(|rules| rules.answer_everything());
+    if answers_everything && section.has("pool") {
+        section.problem("pool", "gets no request, because the route answers all of them: remove pool");
+    }
+    let pool = if answers_everything && !section.has("pool") { 0 } else { pool_index(section, pools) };
     let route = |host: Spanned<HostMatch>| {
         let span = host.span();
-        Spanned::new(span, Route { host: host.into_inner(), path: path.clone(), pool, max_body })
+        let (path, rules) = (path.clone(), rules.clone());
+        Spanned::new(span, Route { host: host.into_inner(), path, pool, max_body, rules })
     };
     hosts.into_iter().map(route).collect()
 }
@@ -220,7 +226,7 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
         return vec![Route::to(0)];
     }
     for (index, pool) in pools.iter().enumerate() {
-        if routes.iter().all(|route| route.get_ref().pool != index) {
+        if routes.iter().all(|route| route.get_ref().pool != index || route.get_ref().answers_everything()) {
             let key = format!("pool.{}", pool.get_ref().name);
             root.warning_at(&pool.span(), &key, "no route names this pool, so it gets no requests");
         }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use http::{Method, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, StatusCode, uri::PathAndQuery};
 use ipnet::IpNet;
 pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
 use settings::{Kind, kind::whole};
@@ -10,7 +10,9 @@ use toml::de::DeValue;
 
 use crate::config::{
     AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, NameServer, Protocol,
-    SameSite, Source, address, value,
+    SameSite, Source, address,
+    rules::{self, RedirectTo},
+    value,
 };
 
 pub(super) const SIZE: Kind<u64> = Kind {
@@ -113,6 +115,30 @@ pub(super) const SERVER_NAME: Kind<String> =
 
 pub(super) const ROUTE_PATH: Kind<String> =
     Kind { name: "path prefix", example: "\"/api\"", read: |v| v.as_str().map(value::route_path) };
+
+pub(super) const REDIRECT: Kind<RedirectTo> =
+    Kind { name: "\"https\" or URL", example: "\"https\"", read: |v| v.as_str().map(rules::value::redirect) };
+
+pub(super) const REDIRECT_STATUS: Kind<StatusCode> = Kind {
+    name: "status",
+    example: "308",
+    read: |v| whole(v, 100, 999).map(|status| status.and_then(rules::value::redirect_status)),
+};
+
+pub(super) const RESPOND_STATUS: Kind<StatusCode> = Kind {
+    name: "status",
+    example: "503",
+    read: |v| whole(v, 100, 999).map(|status| status.and_then(rules::value::respond_status)),
+};
+
+pub(super) const TEXT: Kind<String> =
+    Kind { name: "text", example: "\"We are back at ten.\"", read: |v| v.as_str().map(|text| Ok(text.to_owned())) };
+
+pub(super) const FIELD_VALUE: Kind<HeaderValue> =
+    Kind { name: "text", example: "\"text/html\"", read: |v| v.as_str().map(rules::value::field_value) };
+
+pub(super) const CHANGED_FIELD: Kind<HeaderName> =
+    Kind { name: "field", example: "\"server\"", read: |v| v.as_str().map(rules::value::changed_field) };
 
 pub(super) const POOL_NAME: Kind<String> =
     Kind { name: "name of a pool", example: "\"web\"", read: |v| v.as_str().map(|name| Ok(name.to_owned())) };

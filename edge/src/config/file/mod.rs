@@ -5,12 +5,15 @@
 
 mod convert;
 mod discovery;
+mod document;
 mod duplicates;
 mod head_size;
 mod health;
 mod kind;
 mod pool;
 mod render;
+mod render_rules;
+mod rules;
 
 #[cfg(test)]
 mod tests;

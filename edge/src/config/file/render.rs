@@ -1,11 +1,12 @@
 //! Renders a configuration as a file with every setting, including defaults. [`super::parse`] parses it to the same
 //! configuration.
 
-use std::{fmt::Display, path::Path, time::Duration};
-
 use http::{HeaderName, HeaderValue};
-use toml::Value;
 
+use super::{
+    document::{Document, duration, list, path, string},
+    render_rules::render_rules,
+};
 use crate::config::{
     AccessLog, BACKUP, Config, Dns, EndpointOptions, Expect, HealthCheck, HostMatch, Interval, Listener, Pool, Route,
     Source, Sticky, Tls, TlsCheck, Trust, address, value,
@@ -71,7 +72,7 @@ pub fn render(config: &Config) -> String {
     document.key("body_idle", duration(config.timeouts.body_idle));
 
     for item in &config.routes {
-        route(&mut document, item, &config.pools[item.pool].name);
+        route(&mut document, item, config.pools.get(item.pool).map_or("", |pool| pool.name.as_str()));
     }
     for item in &config.pools {
         pool(&mut document, item);
@@ -125,9 +126,14 @@ fn route(document: &mut Document, route: &Route, pool: &str) {
         document.key("host", string(&address::render_host(&route.host)));
     }
     document.key("path", string(&route.path));
-    document.key("pool", string(pool));
+    if !route.answers_everything() {
+        document.key("pool", string(pool));
+    }
     if let Some(bytes) = route.max_body {
         document.key("max_body", string(&value::render_size(bytes)));
+    }
+    if let Some(rules) = &route.rules {
+        render_rules(document, rules);
     }
 }
 
@@ -310,35 +316,4 @@ fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
             document.key("server_name", string(name));
         }
     }
-}
-
-/// The text written so far.
-#[derive(Default)]
-struct Document(String);
-
-impl Document {
-    fn heading(&mut self, heading: &str) {
-        self.0.push_str(&format!("\n{heading}\n"));
-    }
-
-    fn key(&mut self, key: &str, value: impl Display) {
-        self.0.push_str(&format!("{key} = {value}\n"));
-    }
-}
-
-/// Formats a TOML string.
-fn string(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
-}
-
-fn path(path: &Path) -> String {
-    string(&path.to_string_lossy())
-}
-
-fn duration(duration: Duration) -> String {
-    string(&humantime::format_duration(duration).to_string())
-}
-
-fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
-    format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
 }

@@ -23,7 +23,7 @@ use crate::{
     observe::refusals::Refusal,
     protocol::{
         h1::{head, write_buffer::WriteBuffer},
-        headers::response::Persistence,
+        headers::{edits::FieldEdits, response::Persistence},
     },
     proxy::{attempt, request::UpstreamRequest, respond::LocalReply},
     upstream::connection::{InFlight, ResponseHead, body_source::BodySource, pool::PooledConnection},
@@ -94,7 +94,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                         self.activity.refuse(reason);
                     }
                     self.begin_response();
-                    self.write_reply(LocalReply::Error(kind), false, Persistence::Close);
+                    self.write_reply(&LocalReply::Error(kind), None, false, Persistence::Close);
                     return if self.flush().await.is_ok() { ConnectionEnd::Linger } else { ConnectionEnd::Close };
                 }
                 Next::Forward(request) => {
@@ -104,7 +104,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                 }
                 Next::Reply(mut request) => {
                     let (request, reply) = &mut *request;
-                    if let Some(end) = Box::pin(self.reply(request, *reply)).await {
+                    if let Some(end) = Box::pin(self.reply(request, reply)).await {
                         return end;
                     }
                 }
@@ -166,7 +166,7 @@ impl<'a, S: Transport> Connection<'a, S> {
             Err(error) => {
                 request.record.set_request_bytes(upstream_request.body.bytes());
                 upstream_request.body.release(&worker.connections.buffers);
-                return Box::pin(self.reply(request, LocalReply::to(&error))).await;
+                return Box::pin(self.reply(request, &LocalReply::to(&error))).await;
             }
         };
         out.bytes_mut().splice(0..0, client.body.interim.close());
@@ -196,16 +196,17 @@ impl<'a, S: Transport> Connection<'a, S> {
     }
 
     /// Answers without an endpoint. Returns `None` if the next request may follow.
-    async fn reply(&mut self, request: &mut Request, reply: LocalReply) -> Option<ConnectionEnd> {
+    async fn reply(&mut self, request: &mut Request, reply: &LocalReply) -> Option<ConnectionEnd> {
         request.record.reply(reply);
-        if reply == LocalReply::Error(Kind::ClientGone) {
+        if *reply == LocalReply::Error(Kind::ClientGone) {
             return Some(ConnectionEnd::Close);
         }
         let is_discarded = self.discard_body(&mut request.body);
         let close = request.close || !is_discarded || self.activity.is_closing();
         self.begin_response();
         self.out.bytes_mut().extend(request.body.interim.close());
-        let sent = self.write_reply(reply, request.to_head, persistence(request.is_http10, close));
+        let edits = request.record.edits().map(|edits| &**edits);
+        let sent = self.write_reply(reply, edits, request.to_head, persistence(request.is_http10, close));
         request.record.set_status(reply.status().as_u16());
         request.record.add_response_bytes(sent as u64);
         let flushed = self.flush().await;
@@ -272,9 +273,15 @@ impl<'a, S: Transport> Connection<'a, S> {
         self.worker.connections.buffers.return_head(std::mem::take(&mut self.out).into_memory());
     }
 
-    fn write_reply(&mut self, reply: LocalReply, to_head: bool, persistence: Persistence) -> usize {
+    fn write_reply(
+        &mut self,
+        reply: &LocalReply,
+        edits: Option<&FieldEdits>,
+        to_head: bool,
+        persistence: Persistence,
+    ) -> usize {
         let out = self.out.bytes_mut();
-        self.worker.clock.with_date(|date| reply.write(out, to_head, persistence, date))
+        self.worker.clock.with_date(|date| reply.write(out, edits, to_head, persistence, date))
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -158,10 +158,12 @@ async fn respond(
     to_head: bool,
     record: &mut RequestRecord,
 ) {
-    record.reply(local);
-    let (mut head, text) = local.response().into_parts();
+    record.reply(&local);
+    let (mut head, text) = local.response(record.edits().map(|edits| &**edits)).into_parts();
     record.set_status(head.status.as_u16());
-    head.headers.insert(header::CONTENT_LENGTH, text.len().into());
+    if head.status != StatusCode::NO_CONTENT {
+        head.headers.insert(header::CONTENT_LENGTH, text.len().into());
+    }
     date(worker, &mut head.headers);
     // Nothing can be done for a client that is gone, and the record has the error already.
     let sent = reply.borrow_mut().send_response(Response::from_parts(head, ()), to_head);

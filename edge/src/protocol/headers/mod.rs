@@ -6,6 +6,7 @@
 //! removes what a trusted proxy describes: it may have passed on the `Connection` of its client.
 
 mod client;
+pub mod edits;
 #[cfg(test)]
 mod growth;
 mod name;

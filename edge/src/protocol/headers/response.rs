@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
-use super::{ConnectionOptions, Name, write_field, write_framing, write_number};
+use super::{ConnectionOptions, Name, edits::FieldEdits, write_field, write_framing, write_number};
 use crate::{
     error::Kind,
     protocol::h1::{
@@ -22,6 +22,8 @@ pub struct HeaderSummary<'a> {
     dated: bool,
     /// The value of the `Set-Cookie` that the edge adds.
     set_cookie: Option<&'a [u8]>,
+    /// Changes of the fields that are passed on.
+    edits: Option<&'a FieldEdits>,
 }
 
 impl<'a> HeaderSummary<'a> {
@@ -32,7 +34,7 @@ impl<'a> HeaderSummary<'a> {
     /// `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
-        let mut summary = Self { connection, lengths, dated: false, set_cookie: None };
+        let mut summary = Self { connection, lengths, dated: false, set_cookie: None, edits: None };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
                 Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamHeadTooLarge)?,
@@ -47,13 +49,13 @@ impl<'a> HeaderSummary<'a> {
         Ok(summary)
     }
 
-    /// The same with a `Set-Cookie` of the edge, beside those of the endpoint.
+    /// The same with a `Set-Cookie` of the edge, beside those of the endpoint, and with these changes.
     #[must_use]
-    pub fn with_cookie<'b>(&self, cookie: &'b [u8]) -> HeaderSummary<'b>
+    pub fn with<'b>(&self, cookie: Option<&'b [u8]>, edits: Option<&'b FieldEdits>) -> HeaderSummary<'b>
     where
         'a: 'b,
     {
-        HeaderSummary { connection: self.connection.clone(), set_cookie: Some(cookie), ..*self }
+        HeaderSummary { connection: self.connection.clone(), set_cookie: cookie, edits, ..*self }
     }
 
     /// Whether a field is about neither the connection nor the framing, so that it is passed on unless the response
@@ -61,8 +63,17 @@ impl<'a> HeaderSummary<'a> {
     fn is_end_to_end(&self, field: &Field<'_>) -> bool {
         match Name::of(field.name.as_bytes()) {
             Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::HopByHop | Name::Upgrade => false,
-            _ => !self.connection.names(field.name.as_bytes()),
+            _ => !self.connection.names(field.name.as_bytes()) && !self.removes(field),
         }
+    }
+
+    fn removes(&self, field: &Field<'_>) -> bool {
+        self.edits.is_some_and(|edits| edits.removes(field.name))
+    }
+
+    /// The fields that the edge adds.
+    fn added(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.edits.into_iter().flat_map(|edits| &edits.add)
     }
 
     /// Whether the connection of the response may carry another request.
@@ -114,10 +125,11 @@ pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], sum
             _ => true,
         };
         let named = line.persistence != Persistence::Upgrade && summary.connection.names(field.name.as_bytes());
-        if keep && !named {
+        if keep && !named && !summary.removes(field) {
             write_field(out, field.name, field.value);
         }
     }
+    summary.added().for_each(|(name, value)| write_field(out, name.as_str(), value.as_bytes()));
     if let Some(cookie) = summary.set_cookie {
         write_field(out, "set-cookie", cookie);
     }
@@ -193,6 +205,7 @@ pub fn map(head: &[u8], fields: &[Field<'_>], summary: &HeaderSummary<'_>, frami
             map.append(name, value);
         }
     }
+    map.extend(summary.added().cloned());
     if let Some(cookie) = summary.set_cookie.and_then(|cookie| HeaderValue::from_bytes(cookie).ok()) {
         map.append(header::SET_COOKIE, cookie);
     }
@@ -274,7 +287,7 @@ mod tests {
     fn the_edges_cookie_is_beside_those_of_the_endpoint() {
         let fields = fields(&[("set-cookie", "a=1"), ("date", "x")]);
         let summary = HeaderSummary::of(&fields).unwrap();
-        let summary = summary.with_cookie(b"edge_web=0; Path=/");
+        let summary = summary.with(Some(b"edge_web=0; Path=/"), None);
         let (framing, persistence) = (Framing::None, Persistence::Stays);
         let mut out = Vec::new();
         let line = StatusLine { status: 204, reason: "", framing, persistence, date: DATE };

@@ -5,7 +5,7 @@ use http::Version;
 use super::summary::HeaderSummary;
 use crate::protocol::{
     h1::{framing::Framing, head::Field},
-    headers::{Client, Name, write_field, write_framing},
+    headers::{Client, Name, edits::FieldEdits, write_field, write_framing},
 };
 
 /// The parts of a head for an endpoint, except the fields that are passed on.
@@ -25,6 +25,8 @@ pub struct RequestLine<'a> {
     pub framing: Framing,
     /// Whether to send `Via`, or else only `CDN-Loop`.
     pub via: bool,
+    /// Changes of the fields that are passed on. Default none.
+    pub edits: Option<&'a FieldEdits>,
 }
 
 impl<'a> RequestLine<'a> {
@@ -39,7 +41,7 @@ impl<'a> RequestLine<'a> {
         framing: Framing,
         via: bool,
     ) -> Self {
-        Self { method, target, received, host, upgrade: summary.upgrade(received), framing, via }
+        Self { method, target, received, host, upgrade: summary.upgrade(received), framing, via, edits: None }
     }
 }
 
@@ -73,11 +75,14 @@ pub fn write(
             Name::Trailer => line.framing == Framing::Chunked,
             _ => true,
         };
-        if keep && !summary.connection.names(field.name.as_bytes()) {
+        let is_removed = || line.edits.is_some_and(|edits| edits.removes(field.name));
+        if keep && !summary.connection.names(field.name.as_bytes()) && !is_removed() {
             write_field(out, field.name, field.value);
         }
     }
-    if join_cookies {
+    let added = line.edits.into_iter().flat_map(|edits| &edits.add);
+    added.for_each(|(name, value)| write_field(out, name.as_str(), value.as_bytes()));
+    if join_cookies && !line.edits.is_some_and(|edits| edits.removes("cookie")) {
         write_cookies(out, fields);
     }
     write_forwarded(out, line, fields, client);

@@ -271,7 +271,16 @@ fn an_empty_body_is_declared_as_the_client_did() {
         let fields = fields(pairs);
         let summary = HeaderSummary::of(&fields).unwrap();
         let framing = Framing::None;
-        let line = RequestLine { method, target: "/", received, host: Some("a"), upgrade: None, framing, via: true };
+        let line = RequestLine {
+            method,
+            target: "/",
+            received,
+            host: Some("a"),
+            upgrade: None,
+            framing,
+            via: true,
+            edits: None,
+        };
         let mut out = Vec::new();
         write(&mut out, &line, &fields, &summary, &Client::new("192.0.2.7:1".parse().unwrap(), false, &[]));
         String::from_utf8(out).unwrap().matches("content-length: 0\r\n").count()
