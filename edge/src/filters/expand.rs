@@ -27,6 +27,8 @@ fn write_variable(text: &mut String, variable: Variable, facts: &Facts<'_>) {
         }
         Variable::Host => text.push_str(facts.host_name()),
         Variable::Method => text.push_str(facts.method),
+        // `*` of `OPTIONS *` is no path.
+        Variable::Path if facts.target.path() == "*" => text.push('/'),
         Variable::Path => text.push_str(facts.target.path()),
         Variable::Query => text.push_str(facts.query()),
         Variable::Scheme => text.push_str(if facts.https { "https" } else { "http" }),

@@ -16,8 +16,10 @@ use super::counter::Counter;
 pub struct Silence {
     /// Requests that were sent completely and have no response yet: a gauge.
     owed: Counter,
-    /// When `owed` last rose from 0, in nanoseconds.
+    /// When the first of them was sent, or the first after the last answer to this worker, in nanoseconds.
     since: AtomicU64,
+    /// When the last request was sent, in nanoseconds.
+    sent: AtomicU64,
     /// When the last response began, in nanoseconds.
     answered: AtomicU64,
 }
@@ -26,9 +28,10 @@ impl Silence {
     /// Notes that a request was sent completely. `now` is the time since any moment, which is the same for all calls
     /// and workers.
     pub fn sent(&self, now: Duration) {
-        if self.owed.value() == 0 {
+        if self.owed.value() == 0 || self.since.load(Relaxed) < self.answered.load(Relaxed) {
             self.since.store(nanos(now), Relaxed);
         }
+        self.sent.store(nanos(now), Relaxed);
         self.owed.add(1);
     }
 
@@ -45,23 +48,18 @@ impl Silence {
     /// How long the worker itself has heard nothing; 0 if nothing is owed.
     #[must_use]
     pub fn lasts(&self, now: Duration) -> Duration {
-        of_all([self], now)
+        of_all(|| std::iter::once(self), now)
     }
 }
 
-/// How long no worker has heard anything; 0 if nothing is owed to any.
+/// How long no worker has heard anything; 0 if nothing is owed that was sent after the last answer. What was sent before
+/// it is a slow request, such as a long poll, and no silence.
 #[must_use]
-pub fn of_all<'a>(workers: impl IntoIterator<Item = &'a Silence>, now: Duration) -> Duration {
-    let (mut since, mut answered) = (None, 0);
-    for worker in workers {
-        answered = answered.max(worker.answered.load(Relaxed));
-        if worker.owed.value() > 0 {
-            let its = worker.since.load(Relaxed);
-            since = Some(since.map_or(its, |since: u64| since.min(its)));
-        }
-    }
-    let began = since.map(|since| since.max(answered));
-    began.map_or(Duration::ZERO, |began| Duration::from_nanos(nanos(now).saturating_sub(began)))
+pub fn of_all<'a, W: Iterator<Item = &'a Silence>>(workers: impl Fn() -> W, now: Duration) -> Duration {
+    let answered = workers().map(|worker| worker.answered.load(Relaxed)).max().unwrap_or_default();
+    let owing = workers().filter(|worker| worker.owed.value() > 0 && worker.sent.load(Relaxed) >= answered);
+    let since = owing.map(|worker| worker.since.load(Relaxed).max(answered)).min();
+    since.map_or(Duration::ZERO, |since| Duration::from_nanos(nanos(now).saturating_sub(since)))
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -85,9 +83,12 @@ mod tests {
         assert_eq!(worker.lasts(at(1050)), at(50));
         worker.answered(at(1060));
         worker.ended();
-        assert_eq!(worker.lasts(at(1100)), at(40), "the other one is still owed");
+        assert_eq!(worker.lasts(at(5000)), at(0), "a slow request is no silence");
+        worker.sent(at(5000));
+        assert_eq!(worker.lasts(at(5040)), at(40), "but the next one may be");
         worker.ended();
-        assert_eq!(worker.lasts(at(5000)), at(0));
+        worker.ended();
+        assert_eq!(worker.lasts(at(8000)), at(0));
         // How long it was idle before does not count.
         worker.sent(at(9000));
         assert_eq!(worker.lasts(at(9010)), at(10));
@@ -98,10 +99,13 @@ mod tests {
         let workers = [Silence::default(), Silence::default()];
         workers[0].sent(at(100));
         workers[1].sent(at(200));
-        assert_eq!(of_all(&workers, at(300)), at(200));
+        assert_eq!(of_all(|| workers.iter(), at(300)), at(200));
         workers[1].answered(at(290));
         workers[1].ended();
-        assert_eq!((of_all(&workers, at(300)), workers[0].lasts(at(300))), (at(10), at(200)));
-        assert_eq!(of_all(&workers[1..], at(300)), at(0));
+        assert_eq!((of_all(|| workers.iter(), at(300)), workers[0].lasts(at(300))), (at(0), at(200)));
+        workers[1].sent(at(295));
+        assert_eq!(of_all(|| workers.iter(), at(300)), at(5));
+        workers[1].ended();
+        assert_eq!(of_all(|| workers[1..].iter(), at(300)), at(0));
     }
 }

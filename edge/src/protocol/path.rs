@@ -2,13 +2,14 @@
 //!
 //! A rule for `/admin` that `//admin`, `/%61dmin` or `/x/../admin` passes is no rule: the endpoint resolves them to the
 //! same page. So a path is normalized once (RFC 3986 section 6.2.2), and everything matches the result: percent-encoded
-//! unreserved characters are decoded, the others get capital digits, dot segments are removed, a backslash is a slash
-//! and repeated slashes are one. Only the match uses it: the endpoint gets the path as it came, unless a rule rewrites
-//! it.
+//! unreserved characters are decoded, the others get capital digits, dot segments are removed, and repeated slashes are
+//! one. Only the match uses it: the endpoint gets the path as it came, unless a rule rewrites it.
 //!
-//! Servers disagree about three more things: whether `%2F` and `%5C` separate segments, and whether `;` begins
-//! parameters that are removed before dot segments are (Tomcat and Jetty do both by choice). A path for which that makes
-//! a difference has two readings. If they lead to different routes, the request is refused.
+//! Servers disagree about some paths: whether `%2F` and `%5C` are decoded before a path is split, whether a backslash is
+//! a slash, whether `;` begins parameters that are removed before dot segments are (Tomcat and Jetty do so by choice),
+//! whether `..` removes an empty segment, and whether it is resolved at all (routers of many frameworks compare
+//! prefixes). Such a path has further readings, one for each combination, since one server differs from the next. If any
+//! leads to another route, the request is refused. Clients that resolve references send none of them.
 
 use std::borrow::Cow;
 
@@ -21,8 +22,8 @@ pub struct Malformed;
 pub struct Normalized<'a> {
     /// The path as RFC 3986 reads it.
     pub path: Cow<'a, str>,
-    /// What a server reads that decodes `%2F` and `%5C` and removes `;` parameters, if that is a different path.
-    pub lenient: Option<String>,
+    /// What other servers may read, if that is something else. Only to find out whether they find the same route.
+    pub others: Vec<String>,
 }
 
 /// Normalizes a path, without its query. `*`, the target of `OPTIONS *`, stays as it is.
@@ -31,12 +32,18 @@ pub struct Normalized<'a> {
 /// [`Malformed`] if the path has no meaning.
 pub fn normalize(path: &str) -> Result<Normalized<'_>, Malformed> {
     if !needs_work(path.as_bytes()) {
-        return Ok(Normalized { path: Cow::Borrowed(path), lenient: None });
+        return Ok(Normalized { path: Cow::Borrowed(path), others: Vec::new() });
     }
     let decoded = decode(path)?;
-    let strict = resolve(&decoded, false);
-    let lenient = has_two_readings(&decoded).then(|| resolve(&decoded, true)).filter(|lenient| *lenient != strict);
-    Ok(Normalized { path: Cow::Owned(strict), lenient })
+    let (strict, doubts) = (resolve(&decoded, 0), doubts(&decoded));
+    let mut others: Vec<String> = Vec::new();
+    for reading in (1..=ALL).filter(|reading| reading & !doubts == 0) {
+        let read = resolve(&decoded, reading);
+        if read != strict && !others.contains(&read) {
+            others.push(read);
+        }
+    }
+    Ok(Normalized { path: Cow::Owned(strict), others })
 }
 
 /// Whether normalization might change a path. Most paths need nothing, so that this one pass is all they cost.
@@ -74,30 +81,49 @@ fn decode(path: &str) -> Result<String, Malformed> {
     Ok(decoded)
 }
 
-/// Whether servers may read a decoded path in two ways.
-fn has_two_readings(path: &str) -> bool {
-    path.contains(';') || path.contains("%2F") || path.contains("%5C")
+/// `%2F` and `%5C` are decoded.
+const ENCODED: u8 = 1;
+/// A backslash is a slash.
+const BACKSLASH: u8 = 2;
+/// Parameters are removed.
+const PARAMETERS: u8 = 4;
+/// `..` removes an empty segment.
+const EMPTY: u8 = 8;
+/// Dot segments stay.
+const DOTS: u8 = 16;
+const ALL: u8 = ENCODED | BACKSLASH | PARAMETERS | EMPTY | DOTS;
+
+/// Returns how servers may read a decoded path in other ways.
+fn doubts(path: &str) -> u8 {
+    let has = |text: &str, doubts: u8| if path.contains(text) { doubts } else { 0 };
+    has("%2F", ENCODED)
+        | has("%5C", ENCODED | BACKSLASH)
+        | has("\\", BACKSLASH)
+        | has(";", PARAMETERS)
+        | has("..", EMPTY | DOTS)
 }
 
-/// Removes dot segments (RFC 3986 section 5.2.4) and empty ones. `lenient` says whether encoded slashes separate
-/// segments and parameters are removed.
-fn resolve(path: &str, lenient: bool) -> String {
-    if !path.starts_with(['/', '\\']) {
+/// Removes dot segments (RFC 3986 section 5.2.4) and empty ones, in this way of reading.
+fn resolve(path: &str, reading: u8) -> String {
+    if !path.starts_with('/') {
         return path.to_owned();
     }
+    let is = |way: u8| reading & way != 0;
     let opened;
-    let path = if lenient {
-        opened = path.replace("%2F", "/").replace("%5C", "/");
+    let path = if is(ENCODED) {
+        opened = path.replace("%2F", "/").replace("%5C", "\\");
         &opened
     } else {
         path
     };
     let mut segments: Vec<&str> = Vec::new();
     let mut ends_in_folder = true;
-    for segment in path.split(['/', '\\']).skip(1) {
-        let name = if lenient { segment.split(';').next().unwrap_or_default() } else { segment };
+    for segment in path.split(|c| c == '/' || (c == '\\' && is(BACKSLASH))).skip(1) {
+        let name = if is(PARAMETERS) { segment.split(';').next().unwrap_or_default() } else { segment };
         ends_in_folder = matches!(name, "" | "." | "..");
         match name {
+            "" if is(EMPTY) => segments.push(name),
+            "." | ".." if is(DOTS) => segments.push(name),
             "" | "." => {}
             ".." => {
                 segments.pop();
@@ -106,7 +132,7 @@ fn resolve(path: &str, lenient: bool) -> String {
         }
     }
     let mut resolved = String::with_capacity(path.len());
-    for segment in &segments {
+    for segment in segments.iter().filter(|segment| !segment.is_empty()) {
         resolved.push('/');
         resolved.push_str(segment);
     }
@@ -134,8 +160,6 @@ mod tests {
             "/x/../admin",
             "/./admin",
             "/x/%2e%2e/admin",
-            "\\admin",
-            "/\\admin",
             "/..//../admin",
             "/x/.%2E/./admin",
             "///x///..///admin",
@@ -188,19 +212,26 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_read_in_two_ways_has_two_readings() {
-        for (path, path_read, lenient) in [
-            ("/public/..;/admin", "/public/..;/admin", Some("/admin")),
-            ("/admin;x=1", "/admin;x=1", Some("/admin")),
-            ("/%2Fadmin", "/%2Fadmin", Some("/admin")),
-            ("/x%2f..%2fadmin", "/x%2F..%2Fadmin", Some("/admin")),
-            ("/x%5cadmin", "/x%5Cadmin", Some("/x/admin")),
-            ("/;a/admin", "/;a/admin", Some("/admin")),
-            ("/x/../admin", "/admin", None),
+    fn what_servers_read_in_different_ways_has_several_readings() {
+        for (path, strict, other) in [
+            ("/public/..;/admin", "/public/..;/admin", "/admin"),
+            ("/admin;x=1", "/admin;x=1", "/admin"),
+            ("/%2Fadmin", "/%2Fadmin", "/admin"),
+            ("/x%2f..%2fadmin", "/x%2F..%2Fadmin", "/admin"),
+            ("/x%5cadmin", "/x%5Cadmin", "/x/admin"),
+            ("/;a/admin", "/;a/admin", "/admin"),
+            // The parameters stay where encoded slashes are decoded.
+            ("/x%2f..%2fadmin%2f..;%2f..%2fx", "/x%2F..%2Fadmin%2F..;%2F..%2Fx", "/admin/x"),
+            ("/admin/x\\..\\..\\public", "/admin/x\\..\\..\\public", "/public"),
+            ("/\\admin", "/\\admin", "/admin"),
+            ("/admin//../secret", "/secret", "/admin/secret"),
+            ("/admin/a/../../public", "/public", "/admin/a/../../public"),
         ] {
             let read = normalize(path).unwrap();
-            assert_eq!((&*read.path, read.lenient.as_deref()), (path_read, lenient), "{path}");
+            assert_eq!(read.path, strict, "{path}");
+            assert!(read.others.iter().any(|read| read == other), "{path}: {:?}", read.others);
         }
+        assert_eq!(normalize("/a//./b%20").unwrap().others, Vec::<String>::new());
     }
 
     proptest::proptest! {
@@ -213,12 +244,10 @@ mod tests {
 
         #[test]
         fn nothing_climbs_and_nothing_panics(path in "/\\PC{0,20}") {
-            if let Ok(Normalized { path, lenient }) = normalize(&path) {
-                for read in [Some(path.into_owned()), lenient].into_iter().flatten() {
-                    proptest::prop_assert!(read.starts_with('/'));
-                    proptest::prop_assert!(!read.contains("//"));
-                    proptest::prop_assert!(!read.split('/').any(|segment| segment == ".." || segment == "."));
-                }
+            if let Ok(Normalized { path, .. }) = normalize(&path) {
+                proptest::prop_assert!(path.starts_with('/'));
+                proptest::prop_assert!(!path.contains("//"));
+                proptest::prop_assert!(!path.split('/').any(|segment| segment == ".." || segment == "."));
             }
         }
     }

@@ -94,8 +94,10 @@ async fn connections_close_in_the_drain_delay_while_others_are_accepted() {
     for connection in &old {
         eventually("the end of an idle connection", SOON, async || connection.is_closed()).await;
     }
-    let new = [Connection::http1(edge.address()).await.unwrap(), Connection::http2(edge.address()).await.unwrap()];
-    for mut connection in new {
+    for is_http2 in [false, true] {
+        let address = edge.address();
+        let opened = if is_http2 { Connection::http2(address).await } else { Connection::http1(address).await };
+        let mut connection = opened.unwrap();
         assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
         eventually("the end of a connection after its request", SOON, async || connection.is_closed()).await;
     }

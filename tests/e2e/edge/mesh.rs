@@ -206,7 +206,11 @@ async fn connections_are_seldom_asked_without_requests() {
     .await;
     let before = asked();
     assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
-    eventually("questions on all connections", SOON, async || asked() >= before + 100).await;
+    eventually("questions on all connections", SOON, async || {
+        assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
+        asked() >= before + 100
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -226,12 +230,15 @@ async fn a_replica_that_announces_its_drain_loses_its_other_connections() {
         replicas[0].requests_for("/") > 0
     })
     .await;
-    // The other connections would be asked in a minute.
-    pause(Duration::from_secs(1)).await;
-    for _ in 0..20 {
-        assert_eq!(client.get("/").await.unwrap().status, StatusCode::OK);
-    }
-    assert_eq!(replicas[0].requests_for("/"), 1);
+    // The other connections would be asked in a minute, which is longer than this waits.
+    eventually("twenty requests elsewhere", SOON, async || {
+        let before = replicas[0].requests_for("/");
+        for _ in 0..20 {
+            assert_eq!(client.get("/").await.unwrap().status, StatusCode::OK);
+        }
+        replicas[0].requests_for("/") == before
+    })
+    .await;
     assert_eq!(endpoints(&edge.status().await)[0]["state"], "healthy");
 }
 
@@ -321,8 +328,9 @@ async fn few_allowed_connections_are_left_to_requests() {
     })
     .await;
     super::assert_all_ok(&load.stop().await);
-    // Two, the one of a check, and those that close at this moment.
-    assert!(most.get() <= 5, "{most:?}");
+    // Two, the one of a check, and those whose end this process has not noticed. Without the limit there would be
+    // twelve.
+    assert!(most.get() < 10, "{most:?}");
 }
 
 #[tokio::test]

@@ -34,7 +34,8 @@ fn redirect() -> impl Strategy<Value = Redirect> {
 }
 
 fn respond() -> impl Strategy<Value = Respond> {
-    let status = prop_oneof![200_u16..304, 305_u16..600].prop_map(|status| StatusCode::from_u16(status).unwrap());
+    let status =
+        prop_oneof![200_u16..205, 206_u16..304, 305_u16..600].prop_map(|status| StatusCode::from_u16(status).unwrap());
     let body = prop_oneof![
         "\\PC{0,9}".prop_map(|text| Body::Text(text.into())),
         "/[a-z]{1,5}\\.html".prop_map(|file| Body::File(file.into())),

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 /// Answers every request of a route, such as with a page for maintenance or `robots.txt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Respond {
-    /// From 200 to 599. Default 200.
+    /// From 200 to 599, except 205 and 304. Default 200.
     pub status: StatusCode,
     /// Default empty.
     pub body: Body,

@@ -39,6 +39,8 @@ pub(crate) fn redirect(text: &str) -> Parsed<RedirectTo> {
     }
     let url = Template::parse(text)?;
     let begins = match url.parts().first() {
+        // What a path begins with would follow: two slashes begin the name of another host.
+        Some(Part::Text(start)) if start == "/" && url.parts().len() > 1 => false,
         Some(Part::Text(start)) => ["http://", "https://", "/"].iter().any(|scheme| start.starts_with(scheme)),
         Some(Part::Variable(_)) => text.starts_with("{scheme}://"),
         None => false,
@@ -62,8 +64,10 @@ pub(crate) fn redirect_status(status: u16) -> Parsed<StatusCode> {
 /// Parses the status of an answer without an endpoint.
 pub(crate) fn respond_status(status: u16) -> Parsed<StatusCode> {
     match StatusCode::from_u16(status) {
-        Ok(code) if (200..600).contains(&status) && status != 304 => Ok(code),
-        _ => Err(format!("{status} is not the status of a whole response: write one from 200 to 599, except 304")),
+        Ok(code) if (200..600).contains(&status) && ![205, 304].contains(&status) => Ok(code),
+        _ => Err(format!(
+            "{status} is not the status of a whole response: write one from 200 to 599, except 205 and 304"
+        )),
     }
 }
 
@@ -112,7 +116,7 @@ mod tests {
         for url in ["https://example.com{path}{query}", "{scheme}://www.{host}/", "/new{path}", "http://[::1]:80/"] {
             assert_eq!(redirect(url), Ok(RedirectTo::Url(Template::parse(url).unwrap())));
         }
-        for text in ["", "example.com", "ftp://a", "https:// a", "{path}", "https://{hots}"] {
+        for text in ["", "example.com", "ftp://a", "https:// a", "/{path}", "{path}", "https://{hots}"] {
             assert!(redirect(text).is_err(), "{text}");
         }
     }
@@ -121,7 +125,12 @@ mod tests {
     fn statuses_fit_their_rule() {
         assert!(redirect_status(308).is_ok() && redirect_status(300).is_err() && redirect_status(200).is_err());
         assert!(respond_status(200).is_ok() && respond_status(599).is_ok());
-        assert!(respond_status(101).is_err() && respond_status(304).is_err() && respond_status(600).is_err());
+        assert!(
+            respond_status(101).is_err()
+                && respond_status(304).is_err()
+                && respond_status(205).is_err()
+                && respond_status(600).is_err()
+        );
     }
 
     #[test]
