@@ -2,6 +2,7 @@
 
 mod affinity;
 pub mod attempt;
+mod candidates;
 mod client_limits;
 mod connect;
 mod exchange;

@@ -12,7 +12,8 @@ use crate::{
     error::{Error, Kind},
     observe::decisions::Decision,
     proxy::{
-        pick::{Candidates, Picked, pick, take_warm},
+        candidates::Candidates,
+        pick::{Picked, pick, take_warm},
         request::never,
         request_record::RequestRecord,
         retry_state::RetryState,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     observe::decisions::Decision,
-    proxy::{pick::Candidates, retry_state::RetryState},
+    proxy::{candidates::Candidates, retry_state::RetryState},
     upstream::{Endpoint, suspicion::is_avoided},
     worker::{PoolView, Worker},
 };

@@ -8,7 +8,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{
     error::{Error, Kind},
     proxy::{
-        pick::{Candidates, Picked, enters, pick},
+        candidates::Candidates,
+        pick::{Picked, enters, pick},
         request::never,
         retry_state::RetryState,
     },
